@@ -1,0 +1,1 @@
+"""The DICOM node and the archive: upper layer, services, journal, index."""

@@ -1,0 +1,1 @@
+"""The archive: what is kept, where, and how it is found again."""

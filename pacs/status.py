@@ -1,0 +1,46 @@
+"""DIMSE status codes by service, each with the clause that defines it. Numbers appear nowhere else.
+
+References
+----------
+PS3.7 Annex C, PS3.4 B.2.3 (Storage), C.4.1.1.4 (C-FIND), C.4.2.1.5 (C-MOVE), C.4.3.1.4 (C-GET), J.3 (Storage Commitment)
+"""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    """A status that Telegarde answers; the docstring of each member is the comment beside it."""
+
+    SUCCESS = 0x0000  # PS3.7 C.1.1
+    CANCEL = 0xFE00  # PS3.7 C.3.1: sub-operations or matching stopped by C-CANCEL
+    PENDING = 0xFF00  # PS3.7 C.2.1: matches or sub-operations go on
+    PENDING_WITH_WARNING = 0xFF01  # PS3.4 C.4.1.1.4: an optional key was not supported for matching
+
+    PROCESSING_FAILURE = 0x0110  # PS3.7 C.5.9
+    DUPLICATE_SOP_INSTANCE = 0x0111  # PS3.7 C.5.1: policy refuses other bytes under a known UID
+    NO_SUCH_OBJECT_INSTANCE = 0x0112  # PS3.7 C.5.7
+    NO_SUCH_ARGUMENT = 0x0114  # PS3.7 C.5.5
+    INVALID_ARGUMENT_VALUE = 0x0115  # PS3.7 C.5.2
+    NO_SUCH_SOP_CLASS = 0x0118  # PS3.7 C.5.8
+    CLASS_INSTANCE_CONFLICT = 0x0119  # PS3.7 C.5.3
+    MISSING_ATTRIBUTE = 0x0120  # PS3.7 C.5.14
+    SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 C.5.6
+    NO_SUCH_ACTION_TYPE = 0x0123  # PS3.7 C.5.15
+    NOT_AUTHORIZED = 0x0124  # PS3.7 C.5.22
+    DUPLICATE_INVOCATION = 0x0210  # PS3.7 C.5.11
+    UNRECOGNIZED_OPERATION = 0x0211  # PS3.7 C.5.12
+    MISTYPED_ARGUMENT = 0x0212  # PS3.7 C.5.13
+
+    OUT_OF_RESOURCES = 0xA700  # PS3.4 B.2.3, C.4.1.1.4: disk, database or result cap
+    OUT_OF_RESOURCES_NUMBER_OF_MATCHES = 0xA701  # PS3.4 C.4.2.1.5: unable to calculate number of matches
+    OUT_OF_RESOURCES_SUBOPERATIONS = 0xA702  # PS3.4 C.4.2.1.5: unable to perform sub-operations
+    MOVE_DESTINATION_UNKNOWN = 0xA801  # PS3.4 C.4.2.1.5
+    DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900  # PS3.4 B.2.3; for queries: identifier does not match SOP Class
+    SUBOPERATIONS_COMPLETE_WITH_FAILURES = 0xB000  # PS3.4 C.4.2.1.5: one or more failures or warnings
+    CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3: Error: Cannot understand (C000 to CFFF)
+    UNABLE_TO_PROCESS = 0xC001  # PS3.4 C.4.1.1.4, C.4.2.1.5: Unable to process (C000 to CFFF)
+
+
+def is_success_or_warning(status: int) -> bool:
+    """Say whether a C-STORE response means that the peer keeps the instance (PS3.7 C.1, C.4)."""
+    return status == 0x0000 or status in {0x0001, 0x0107, 0x0116} or 0xB000 <= status <= 0xBFFF
