@@ -1,0 +1,1 @@
+"""Where bytes live: packs, the journal's lanes on local disk, and (later) object stores."""

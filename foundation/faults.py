@@ -1,0 +1,47 @@
+"""Named fault points for crash tests: a process armed by its environment kills itself exactly there.
+
+``TELEGARDE_FAULT=point`` or ``TELEGARDE_FAULT=point:N`` makes the process send itself SIGKILL when `reach` passes that
+point for the Nth time (the first by default): nothing is flushed, no handler runs, as in a power cut of the process.
+Unarmed, a fault point costs one comparison.
+"""
+
+import itertools
+import os
+import signal
+from typing import Final
+
+ENVIRONMENT_VARIABLE: Final = "TELEGARDE_FAULT"
+
+# Every fault point, in the order in which an instance passes them. Crash tests kill at each of them.
+POINTS: Final = (
+    "lane.created",
+    "lane.partly_written",
+    "lane.written",
+    "lane.durable",
+    "index.begun",
+    "index.inserted",
+    "index.committed",
+    "store.before_response",
+    "store.after_response",
+    "lane.sealing",
+    "lane.sealed",
+)
+
+
+def _armed() -> tuple[str | None, int]:
+    point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
+    if not point:
+        return None, 0
+    if point not in POINTS:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(POINTS)}")
+    return point, int(count or 1)
+
+
+_POINT, _COUNT = _armed()
+_passes = itertools.count(1)
+
+
+def reach(point: str) -> None:
+    """Kill this process if it is armed for this point and has now passed it often enough."""
+    if _POINT is not None and point == _POINT and next(_passes) == _COUNT:
+        os.kill(os.getpid(), signal.SIGKILL)
