@@ -118,7 +118,11 @@ class Database:
             If the database cannot be reached, locked or written.
         """
         try:
-            with self.writer_lock(), self.engine.connect() as connection:
+            with (
+                self.writer_lock(),
+                self.engine.connect() as connection,
+                self._synchronous(connection, durable=durable),
+            ):
                 self._begin_write(connection, durable=durable)
                 try:
                     yield connection
@@ -126,11 +130,22 @@ class Database:
                     connection.rollback()
                     raise
                 connection.commit()
-                if durable and self.is_sqlite:
-                    # A full checkpoint syncs the log and the file: WAL with NORMAL syncs at no other time.
-                    connection.exec_driver_sql("PRAGMA wal_checkpoint(FULL)")
         except DBAPIError as error:
             raise _away(error) from error
+
+    @contextmanager
+    def _synchronous(self, connection: Connection, *, durable: bool) -> Iterator[None]:
+        # With FULL a commit syncs the log before it returns; it can only be set outside a transaction, and through the
+        # driver, because SQLAlchemy begins one before any statement.
+        if not (durable and self.is_sqlite):
+            yield
+            return
+        driver: Any = connection.connection.driver_connection
+        driver.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            driver.execute("PRAGMA synchronous=NORMAL")
 
     def _begin_write(self, connection: Connection, *, durable: bool) -> None:
         if self.is_sqlite:
