@@ -94,6 +94,17 @@ def is_listening(port: int) -> bool:
     return any(columns[1].endswith(wanted) and columns[3] == "0A" for columns in map(str.split, lines))
 
 
+def _runs_any(process_group: int) -> bool:
+    """Tell whether a process of a group can still run, which a zombie cannot."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # After the name, which ends with the last parenthesis: state, parent, group.
+            state, _, group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(group) == process_group and state not in ("Z", "X"):
+                return True
+    return False
+
+
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = READY_TIMEOUT_S) -> None:
     """Look at a condition until it holds.
 
