@@ -1,0 +1,78 @@
+# Two commands do all set-up: `make demo` shows the node at work, `make check` proves it. Both print what they do.
+#
+#   make demo               generated CT and MR studies through a real node; then it keeps serving until Ctrl-C
+#   make demo ARGS=--once   the same, and ends by itself: exit 0 when all that it showed worked
+#   make check              format, lint, types, import contracts, tests against real peers: what .ci/run runs
+#   make crash              at least 200 kill -9 under load (minutes)
+#   make bench              the benchmarks in full, beside DCMTK, Orthanc and pynetdicom (long)
+#   make fuzz               garbage against the upper layer, for FUZZ_S seconds
+#   make clean              removes what the others made, but never data
+
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+.PHONY: help demo check peers format-check lint types imports test crash bench fuzz clean
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+FUZZ_S ?= 60
+
+# $(call step,what,command): say what is done, do it, say how long it took.
+define step
+@printf '\n==> %s\n' '$(1)'; begun=$$(date +%s); \
+if { $(2); }; then printf '    done in %s s\n' "$$(( $$(date +%s) - begun ))"; \
+else code=$$?; printf '    FAILED after %s s: %s\n' "$$(( $$(date +%s) - begun ))" '$(1)'; exit $$code; fi
+endef
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(VENV)/bin/python:
+	$(call step,virtual environment in $(VENV) with $(PYTHON),PYTHON='$(PYTHON)' sh .ci/environment $(VENV))
+
+$(VENV)/.runtime: $(VENV)/bin/python setup.cfg pyproject.toml constraints.txt
+	$(call step,install Telegarde with the pinned libraries,$(BIN)/pip install --quiet --constraint constraints.txt --editable . && touch $@)
+
+$(VENV)/.development: $(VENV)/.runtime
+	$(call step,install the pinned development tools,$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]' && touch $@)
+
+demo: $(VENV)/.runtime
+	@$(BIN)/python -m territory.demo $(ARGS)
+
+check: $(VENV)/.development
+	@begun=$$(date +%s); \
+	$(MAKE) --no-print-directory peers format-check lint types imports test || exit $$?; \
+	printf '\n==> everything holds (%s s)\n' "$$(( $$(date +%s) - begun ))"
+
+peers:
+	$(call step,Debian packages of the peers that tests talk to,sh .ci/peers)
+
+format-check: $(VENV)/.development
+	$(call step,format (ruff format --check),$(BIN)/ruff format --check .)
+
+lint: $(VENV)/.development
+	$(call step,lint (ruff check),$(BIN)/ruff check .)
+
+types: $(VENV)/.development
+	$(call step,types (mypy strict),$(BIN)/mypy)
+
+imports: $(VENV)/.development
+	$(call step,import contracts (lint-imports),$(BIN)/lint-imports)
+
+test: $(VENV)/.development
+	$(call step,tests,$(BIN)/python -m pytest -q $(ARGS))
+
+crash: $(VENV)/.development
+	$(call step,crash tests in their long form,TELEGARDE_CRASH_KILLS=200 $(BIN)/python -m pytest -q tests/crash $(ARGS))
+
+bench: $(VENV)/.development
+	$(call step,benchmark of receiving,$(BIN)/python -m benchmarks.ingest $(ARGS))
+	$(call step,benchmark of sending on,$(BIN)/python -m benchmarks.retrieve $(ARGS))
+
+fuzz: $(VENV)/.development
+	$(call step,fuzzing for $(FUZZ_S) s,$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S) $(ARGS))
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
