@@ -20,6 +20,8 @@ class Rights:
     may_store: bool
     may_query: bool
     may_retrieve: bool
+    # Storage Commitment (PS3.4 J).
+    may_commit: bool = False
     # AE titles this peer may name as Move Destination; None = every configured peer.
     move_destinations: frozenset[str] | None
     # Issuer of Patient ID put on data sets that carry none; '' = none configured.
