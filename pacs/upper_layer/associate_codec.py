@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from enum import IntEnum
 
 from pacs.upper_layer.associate import (
     DEFAULT_MAXIMUM_LENGTH,
@@ -33,7 +33,8 @@ from pacs.upper_layer.associate import (
     UserInformation,
 )
 from pacs.upper_layer.errors import AbortReason, LocalProtocolError, RemoteProtocolError
-from pacs.upper_layer.limits import AE_TITLE_BYTES_MAX, UID_BYTES_MAX
+from pacs.upper_layer.limits import AE_TITLE_BYTES_MAX, ASSOCIATE_FIXED_FIELDS_BYTES, UID_BYTES_MAX
+from pacs.upper_layer.repertoire import decode_text
 
 __all__ = [
     "decode_associate_accept",
@@ -42,30 +43,31 @@ __all__ = [
     "encode_associate_request",
 ]
 
-_APPLICATION_CONTEXT_ITEM: Final = 0x10
-_CONTEXT_PROPOSAL_ITEM: Final = 0x20
-_CONTEXT_RESULT_ITEM: Final = 0x21
-_ABSTRACT_SYNTAX_ITEM: Final = 0x30
-_TRANSFER_SYNTAX_ITEM: Final = 0x40
-_USER_INFORMATION_ITEM: Final = 0x50
-_MAXIMUM_LENGTH_ITEM: Final = 0x51
-_IMPLEMENTATION_CLASS_UID_ITEM: Final = 0x52
-_ASYNCHRONOUS_OPERATIONS_ITEM: Final = 0x53
-_ROLE_SELECTION_ITEM: Final = 0x54
-_IMPLEMENTATION_VERSION_NAME_ITEM: Final = 0x55
-_SOP_CLASS_EXTENDED_ITEM: Final = 0x56
-_SOP_CLASS_COMMON_EXTENDED_ITEM: Final = 0x57
-_USER_IDENTITY_ITEM: Final = 0x58
-_USER_IDENTITY_RESPONSE_ITEM: Final = 0x59
-
-_FIXED_FIELDS_BYTES: Final = 68
-"""Protocol version, reserved, two AE titles, reserved: PDU bytes 7 to 74 (PS3.8 9.3.2)."""
-
 _ITEM_HEADER = struct.Struct(">BxH")
 _FIXED_FIELDS = struct.Struct(">H2x16s16s32x")
 _UINT16 = struct.Struct(">H")
 _UINT32 = struct.Struct(">L")
 _TWO_UINT16 = struct.Struct(">HH")
+
+
+class _Item(IntEnum):
+    """Types of items and sub-items (PS3.8 9.3.2, Annex D; PS3.7 D.3.3)."""
+
+    APPLICATION_CONTEXT = 0x10
+    CONTEXT_PROPOSAL = 0x20
+    CONTEXT_RESULT = 0x21
+    ABSTRACT_SYNTAX = 0x30
+    TRANSFER_SYNTAX = 0x40
+    USER_INFORMATION = 0x50
+    MAXIMUM_LENGTH = 0x51
+    IMPLEMENTATION_CLASS_UID = 0x52
+    ASYNCHRONOUS_OPERATIONS = 0x53
+    ROLE_SELECTION = 0x54
+    IMPLEMENTATION_VERSION_NAME = 0x55
+    SOP_CLASS_EXTENDED = 0x56
+    SOP_CLASS_COMMON_EXTENDED = 0x57
+    USER_IDENTITY = 0x58
+    USER_IDENTITY_RESPONSE = 0x59
 
 
 # --- reading -------------------------------------------------------------------------------------
@@ -89,24 +91,6 @@ def _once(is_repeated: bool) -> None:
         raise RemoteProtocolError("an item that may occur once occurs again", AbortReason.UNEXPECTED_PDU_PARAMETER)
 
 
-def _uid(raw: bytes) -> str:
-    """Decode a UID; padding, which does not belong here but is met, is dropped (PS3.8 Annex F)."""
-    raw = raw.rstrip(b"\0 ")
-    if len(raw) > UID_BYTES_MAX:
-        raise RemoteProtocolError("a UID is longer than 64 bytes")
-    if raw.translate(None, b"0123456789."):
-        raise RemoteProtocolError("a UID holds other characters than digits and dots")
-    return raw.decode("ascii")
-
-
-def _text(raw: bytes) -> str:
-    """Decode text of the default repertoire; any other byte is kept visible, never an error.
-
-    AE titles and version names are compared and logged, so an odd one must lead to a refusal, not to an abort.
-    """
-    return raw.decode("ascii", "backslashreplace").strip(" \0")
-
-
 def _counted(data: bytes, start: int, stop: int) -> tuple[bytes, int]:
     """Read a field preceded by its length in two bytes; return it and the place after it."""
     if stop - start < 2:
@@ -124,11 +108,11 @@ def _context_proposal(data: bytes, start: int, stop: int) -> PresentationContext
     abstract_syntax = ""
     transfer_syntaxes: list[str] = []
     for item_type, begin, end in _items(data, start + 4, stop):
-        if item_type == _TRANSFER_SYNTAX_ITEM:
-            transfer_syntaxes.append(_uid(data[begin:end]))
-        elif item_type == _ABSTRACT_SYNTAX_ITEM:
+        if item_type == _Item.TRANSFER_SYNTAX:
+            transfer_syntaxes.append(decode_text(data[begin:end]))
+        elif item_type == _Item.ABSTRACT_SYNTAX:
             _once(abstract_syntax != "")
-            abstract_syntax = _uid(data[begin:end])
+            abstract_syntax = decode_text(data[begin:end])
     return PresentationContextProposal(
         context_id=data[start],
         abstract_syntax=abstract_syntax,
@@ -143,9 +127,9 @@ def _context_result(data: bytes, start: int, stop: int) -> PresentationContextRe
     transfer_syntax = ""
     for item_type, begin, end in _items(data, start + 4, stop):
         # Not significant, so not to be tested, when the context is refused (PS3.8 9.3.3.2).
-        if item_type == _TRANSFER_SYNTAX_ITEM and result == 0:
+        if item_type == _Item.TRANSFER_SYNTAX and result == 0:
             _once(transfer_syntax != "")
-            transfer_syntax = _uid(data[begin:end])
+            transfer_syntax = decode_text(data[begin:end])
     return PresentationContextResult(context_id=data[start], result=result, transfer_syntax=transfer_syntax)
 
 
@@ -169,33 +153,35 @@ class _UserInformationReader:
         """Take in one sub-item."""
         data = self.data
         match item_type:
-            case 0x51:
+            case _Item.MAXIMUM_LENGTH:
                 _once(self.maximum_length is not None)
                 self.maximum_length = _UINT32.unpack(_exactly(data[start:stop], 4))[0]
-            case 0x52:
+            case _Item.IMPLEMENTATION_CLASS_UID:
                 _once(self.implementation_class_uid is not None)
-                self.implementation_class_uid = _uid(data[start:stop])
-            case 0x53:
+                self.implementation_class_uid = decode_text(data[start:stop])
+            case _Item.ASYNCHRONOUS_OPERATIONS:
                 _once(self.window is not None)
                 invoked, performed = _TWO_UINT16.unpack(_exactly(data[start:stop], 4))
                 self.window = AsynchronousOperationsWindow(
                     operations_invoked_max=invoked, operations_performed_max=performed
                 )
-            case 0x54:
+            case _Item.ROLE_SELECTION:
                 self._read_role_selection(start, stop)
-            case 0x55:
+            case _Item.IMPLEMENTATION_VERSION_NAME:
                 _once(self.implementation_version_name is not None)
-                self.implementation_version_name = _text(data[start:stop])
-            case 0x56:
+                self.implementation_version_name = decode_text(data[start:stop])
+            case _Item.SOP_CLASS_EXTENDED:
                 uid, after = _counted(data, start, stop)
                 self.extended.append(
-                    SopClassExtendedNegotiation(sop_class_uid=_uid(uid), application_information=data[after:stop])
+                    SopClassExtendedNegotiation(
+                        sop_class_uid=decode_text(uid), application_information=data[after:stop]
+                    )
                 )
-            case 0x57:
+            case _Item.SOP_CLASS_COMMON_EXTENDED:
                 self._read_common_extended(start, stop)
-            case 0x58:
+            case _Item.USER_IDENTITY:
                 self._read_user_identity(start, stop)
-            case 0x59:
+            case _Item.USER_IDENTITY_RESPONSE:
                 _once(self.user_identity_response is not None)
                 self.user_identity_response = _counted(data, start, stop)[0]
             case _:
@@ -206,7 +192,9 @@ class _UserInformationReader:
         scu_role, scp_role = _exactly(self.data[after:stop], 2)
         if scu_role > 1 or scp_role > 1:
             raise RemoteProtocolError("a role is neither 0 nor 1")
-        self.roles.append(RoleSelection(sop_class_uid=_uid(uid), scu_role=bool(scu_role), scp_role=bool(scp_role)))
+        self.roles.append(
+            RoleSelection(sop_class_uid=decode_text(uid), scu_role=bool(scu_role), scp_role=bool(scp_role))
+        )
 
     def _read_common_extended(self, start: int, stop: int) -> None:
         sop_class, after = _counted(self.data, start, stop)
@@ -216,11 +204,11 @@ class _UserInformationReader:
         place = 0
         while place < len(related):
             uid, place = _counted(related, place, len(related))
-            uids.append(_uid(uid))
+            uids.append(decode_text(uid))
         self.common_extended.append(
             SopClassCommonExtendedNegotiation(
-                sop_class_uid=_uid(sop_class),
-                service_class_uid=_uid(service_class),
+                sop_class_uid=decode_text(sop_class),
+                service_class_uid=decode_text(service_class),
                 related_general_sop_class_uids=tuple(uids),
             )
         )
@@ -269,10 +257,10 @@ def _user_information(data: bytes, start: int, stop: int) -> UserInformation:
 
 
 def _fixed_fields(data: bytes) -> tuple[int, str, str]:
-    if len(data) < _FIXED_FIELDS_BYTES:
+    if len(data) < ASSOCIATE_FIXED_FIELDS_BYTES:
         raise RemoteProtocolError("an A-ASSOCIATE PDU is shorter than its fixed fields")
     version, called, calling = _FIXED_FIELDS.unpack_from(data)
-    return version, _text(called), _text(calling)
+    return version, decode_text(called), decode_text(calling)
 
 
 def decode_associate_request(data: bytes) -> AssociateRequest:
@@ -297,13 +285,13 @@ def decode_associate_request(data: bytes) -> AssociateRequest:
     application_context: str | None = None
     contexts: list[PresentationContextProposal] = []
     user_information: UserInformation | None = None
-    for item_type, start, stop in _items(data, _FIXED_FIELDS_BYTES, len(data)):
-        if item_type == _CONTEXT_PROPOSAL_ITEM:
+    for item_type, start, stop in _items(data, ASSOCIATE_FIXED_FIELDS_BYTES, len(data)):
+        if item_type == _Item.CONTEXT_PROPOSAL:
             contexts.append(_context_proposal(data, start, stop))
-        elif item_type == _APPLICATION_CONTEXT_ITEM:
+        elif item_type == _Item.APPLICATION_CONTEXT:
             _once(application_context is not None)
-            application_context = _uid(data[start:stop])
-        elif item_type == _USER_INFORMATION_ITEM:
+            application_context = decode_text(data[start:stop])
+        elif item_type == _Item.USER_INFORMATION:
             _once(user_information is not None)
             user_information = _user_information(data, start, stop)
     return AssociateRequest(
@@ -329,13 +317,13 @@ def decode_associate_accept(data: bytes) -> AssociateAccept:
     application_context: str | None = None
     contexts: list[PresentationContextResult] = []
     user_information: UserInformation | None = None
-    for item_type, start, stop in _items(data, _FIXED_FIELDS_BYTES, len(data)):
-        if item_type == _CONTEXT_RESULT_ITEM:
+    for item_type, start, stop in _items(data, ASSOCIATE_FIXED_FIELDS_BYTES, len(data)):
+        if item_type == _Item.CONTEXT_RESULT:
             contexts.append(_context_result(data, start, stop))
-        elif item_type == _APPLICATION_CONTEXT_ITEM:
+        elif item_type == _Item.APPLICATION_CONTEXT:
             _once(application_context is not None)
-            application_context = _uid(data[start:stop])
-        elif item_type == _USER_INFORMATION_ITEM:
+            application_context = decode_text(data[start:stop])
+        elif item_type == _Item.USER_INFORMATION:
             _once(user_information is not None)
             user_information = _user_information(data, start, stop)
     return AssociateAccept(
@@ -376,40 +364,40 @@ def _with_count(raw: bytes) -> bytes:
 
 
 def _encode_user_information(user: UserInformation) -> bytes:
-    parts = [_item(_MAXIMUM_LENGTH_ITEM, _UINT32.pack(user.maximum_length))]
+    parts = [_item(_Item.MAXIMUM_LENGTH, _UINT32.pack(user.maximum_length))]
     if user.implementation_class_uid:
-        parts.append(_item(_IMPLEMENTATION_CLASS_UID_ITEM, _uid_bytes(user.implementation_class_uid)))
+        parts.append(_item(_Item.IMPLEMENTATION_CLASS_UID, _uid_bytes(user.implementation_class_uid)))
     window = user.asynchronous_operations_window
     if window is not None:
         content = _TWO_UINT16.pack(window.operations_invoked_max, window.operations_performed_max)
-        parts.append(_item(_ASYNCHRONOUS_OPERATIONS_ITEM, content))
+        parts.append(_item(_Item.ASYNCHRONOUS_OPERATIONS, content))
     for role in user.role_selections:
         content = _with_count(_uid_bytes(role.sop_class_uid))
         content += bytes((role.scu_role, role.scp_role))
-        parts.append(_item(_ROLE_SELECTION_ITEM, content))
+        parts.append(_item(_Item.ROLE_SELECTION, content))
     if user.implementation_version_name:
         name = user.implementation_version_name
         if not name.isascii() or len(name) > 16:
             raise LocalProtocolError("the implementation version name has at most 16 characters")
-        parts.append(_item(_IMPLEMENTATION_VERSION_NAME_ITEM, name.encode("ascii")))
+        parts.append(_item(_Item.IMPLEMENTATION_VERSION_NAME, name.encode("ascii")))
     for extended in user.sop_class_extended_negotiations:
         content = _with_count(_uid_bytes(extended.sop_class_uid))
-        parts.append(_item(_SOP_CLASS_EXTENDED_ITEM, content + extended.application_information))
+        parts.append(_item(_Item.SOP_CLASS_EXTENDED, content + extended.application_information))
     for common in user.sop_class_common_extended_negotiations:
         related = b"".join(_with_count(_uid_bytes(uid)) for uid in common.related_general_sop_class_uids)
         content = _with_count(_uid_bytes(common.sop_class_uid))
         content += _with_count(_uid_bytes(common.service_class_uid)) + _with_count(related)
-        parts.append(_item(_SOP_CLASS_COMMON_EXTENDED_ITEM, content))
+        parts.append(_item(_Item.SOP_CLASS_COMMON_EXTENDED, content))
     identity = user.user_identity
     if identity is not None:
         content = bytes((identity.identity_type, identity.positive_response_requested))
         content += _with_count(identity.primary_field) + _with_count(identity.secondary_field)
-        parts.append(_item(_USER_IDENTITY_ITEM, content))
+        parts.append(_item(_Item.USER_IDENTITY, content))
     if user.user_identity_response is not None:
         content = _with_count(user.user_identity_response)
-        parts.append(_item(_USER_IDENTITY_RESPONSE_ITEM, content))
+        parts.append(_item(_Item.USER_IDENTITY_RESPONSE, content))
     parts.extend(_item(unknown.item_type, unknown.content) for unknown in user.unknown_items)
-    return _item(_USER_INFORMATION_ITEM, b"".join(parts))
+    return _item(_Item.USER_INFORMATION, b"".join(parts))
 
 
 def _encode_fixed_fields(associate: AssociateRequest | AssociateAccept) -> bytes:
@@ -417,7 +405,7 @@ def _encode_fixed_fields(associate: AssociateRequest | AssociateAccept) -> bytes
         associate.protocol_version,
         _ae_title_bytes(associate.called_ae_title),
         _ae_title_bytes(associate.calling_ae_title),
-    ) + _item(_APPLICATION_CONTEXT_ITEM, _uid_bytes(associate.application_context))
+    ) + _item(_Item.APPLICATION_CONTEXT, _uid_bytes(associate.application_context))
 
 
 def encode_associate_request(request: AssociateRequest) -> bytes:
@@ -435,10 +423,10 @@ def encode_associate_request(request: AssociateRequest) -> bytes:
     parts = [_encode_fixed_fields(request)]
     for context in request.presentation_contexts:
         content = bytes((context.context_id, 0, 0, 0))
-        content += _item(_ABSTRACT_SYNTAX_ITEM, _uid_bytes(context.abstract_syntax))
+        content += _item(_Item.ABSTRACT_SYNTAX, _uid_bytes(context.abstract_syntax))
         for uid in context.transfer_syntaxes:
-            content += _item(_TRANSFER_SYNTAX_ITEM, _uid_bytes(uid))
-        parts.append(_item(_CONTEXT_PROPOSAL_ITEM, content))
+            content += _item(_Item.TRANSFER_SYNTAX, _uid_bytes(uid))
+        parts.append(_item(_Item.CONTEXT_PROPOSAL, content))
     parts.append(_encode_user_information(request.user_information))
     return b"".join(parts)
 
@@ -453,7 +441,7 @@ def encode_associate_accept(accept: AssociateAccept) -> bytes:
     parts = [_encode_fixed_fields(accept)]
     for context in accept.presentation_contexts:
         content = bytes((context.context_id, 0, context.result, 0))
-        content += _item(_TRANSFER_SYNTAX_ITEM, _uid_bytes(context.transfer_syntax))
-        parts.append(_item(_CONTEXT_RESULT_ITEM, content))
+        content += _item(_Item.TRANSFER_SYNTAX, _uid_bytes(context.transfer_syntax))
+        parts.append(_item(_Item.CONTEXT_RESULT, content))
     parts.append(_encode_user_information(accept.user_information))
     return b"".join(parts)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 __all__ = [
+    "DATA_SET_REQUIRED",
     "ELEMENTS",
     "NO_DATA_SET",
     "REQUIRED_ELEMENTS",
@@ -150,3 +151,14 @@ REQUIRED_ELEMENTS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
 Every message must hold Command Field, Data Set Type and its Message ID (a response and a cancel: the ID responded
 to), a response also Status. Priority is mandatory too, but it has a harmless default and is left out by some devices.
 """
+
+DATA_SET_REQUIRED: Final = frozenset(
+    {
+        CommandField.C_STORE_RQ,
+        CommandField.C_FIND_RQ,
+        CommandField.C_GET_RQ,
+        CommandField.C_MOVE_RQ,
+        CommandField.N_SET_RQ,
+    }
+)
+"""Requests that mean nothing without the data set that they must announce (PS3.7 9.3, 10.3)."""

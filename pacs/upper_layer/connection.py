@@ -51,7 +51,12 @@ from pacs.upper_layer.events import (
     TransportClosed,
 )
 from pacs.upper_layer.fsm import ACTIONS, TRANSITIONS, Action, Artim, FsmEvent, State, transition
-from pacs.upper_layer.limits import PDU_HEADER_BYTES, PDV_HEADER_BYTES, UpperLayerLimits
+from pacs.upper_layer.limits import (
+    ASSOCIATE_FIXED_FIELDS_BYTES,
+    PDU_HEADER_BYTES,
+    PDV_HEADER_BYTES,
+    UpperLayerLimits,
+)
 from pacs.upper_layer.negotiation import AcceptedContext, accepted_contexts, refusal
 from pacs.upper_layer.pdata import PDataReceiver
 from pacs.upper_layer.pdu import (
@@ -170,11 +175,13 @@ class UpperLayer:
         list of Event
             In wire order.
         """
-        if n <= 0:
+        if n == 0:
             return self.connection_closed()
         events: list[Event] = []
         if self.closed or self._is_deaf:
             return events
+        if self.state is State.IDLE:
+            raise LocalProtocolError("a requestor asks for an association before it reads")
         self._end += n
         try:
             self._read(events)
@@ -231,12 +238,10 @@ class UpperLayer:
         if event is None:
             raise RemoteProtocolError("a PDU of unknown type", AbortReason.UNRECOGNIZED_PDU)
         action = transition(event, self.state)
-        if action is None:
-            # Sta1 and Sta4 have no transport connection, so no PDU can come; the driver broke its part.
-            raise RemoteProtocolError("a PDU before a request", AbortReason.UNEXPECTED_PDU)
+        assert action is not None, "no bytes are read in Sta1 and Sta4, the only blank cells"
         if event in (FsmEvent.ASSOCIATE_RQ_RECEIVED, FsmEvent.ASSOCIATE_AC_RECEIVED):
-            if length > self.limits.associate_pdu_bytes_max:
-                raise RemoteProtocolError("an A-ASSOCIATE PDU is too long")
+            if not ASSOCIATE_FIXED_FIELDS_BYTES <= length <= self.limits.associate_pdu_bytes_max:
+                raise RemoteProtocolError("an A-ASSOCIATE PDU is too short or too long")
         elif event is not FsmEvent.P_DATA_TF_RECEIVED and length != _FIXED_PDU_LENGTH:
             raise RemoteProtocolError("a PDU of fixed length has another length")
         if action in _SKIPPING:
@@ -284,22 +289,16 @@ class UpperLayer:
                 events.append(ProtocolFailure(error))
             case Action.AA_7:
                 self._pending += encode_abort(error.abort_source, error.abort_reason)
-            case None:
-                events.append(ProtocolFailure(error))
-                self.closed = True
-                return
-        assert action is not None
+        assert action is not None, "no bytes are read in Sta1 and Sta4, the only blank cells"
         self._apply(action)
 
     def _consider(self, request: AssociateRequest, events: list[Event]) -> bool:
         """AE-6: indicate the request, or refuse what no service user could accept."""
         reject = refusal(request)
-        if reject is not None and reject.source == RejectSource.SERVICE_USER:
-            reject = None  # the user's own `negotiate` says so
-        peer_length = request.user_information.maximum_length
-        if reject is None and self._is_too_small(peer_length):
+        if self._is_too_small(request.user_information.maximum_length):
             reject = _LOCAL_LIMIT_EXCEEDED
-        if reject is not None:
+        # Reasons that are the service user's to give are left to it: `negotiate` gives them.
+        if reject is not None and reject.source != RejectSource.SERVICE_USER:
             self._pending += encode_associate_reject(reject)
             events.append(AssociateRejected(reject.result, reject.source, reject.reason))
             self._apply(Action.AE_8)

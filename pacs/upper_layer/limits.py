@@ -14,6 +14,7 @@ from typing import Final
 
 __all__ = [
     "AE_TITLE_BYTES_MAX",
+    "ASSOCIATE_FIXED_FIELDS_BYTES",
     "PDU_HEADER_BYTES",
     "PDV_HEADER_BYTES",
     "PRESENTATION_CONTEXTS_MAX",
@@ -26,6 +27,9 @@ PDU_HEADER_BYTES: Final = 6
 
 PDV_HEADER_BYTES: Final = 6
 """Length of four bytes, context ID and message control header before each fragment (PS3.8 9.3.5)."""
+
+ASSOCIATE_FIXED_FIELDS_BYTES: Final = 68
+"""What every A-ASSOCIATE-RQ and -AC begins with: version, two AE titles, reserved bytes (PS3.8 9.3.2)."""
 
 PRESENTATION_CONTEXTS_MAX: Final = 128
 """Context IDs are the odd numbers 1 to 255 (PS3.8 9.3.2.2), so an association has no more."""
@@ -44,8 +48,9 @@ class UpperLayerLimits:
     Attributes
     ----------
     pdu_length_max : int
-        P-DATA-TF length offered to the peer when the caller builds its A-ASSOCIATE from these limits. 128 KiB:
-        five PDUs for a CT image instead of 33, and nothing is held per PDU, so larger gains nothing.
+        Longest P-DATA-TF that may be offered to a peer (0: no bound); the driver offers it in `Offer` or
+        `UserInformation`. 128 KiB: five PDUs for a CT image instead of 33, and nothing is held per PDU, so
+        larger gains nothing.
     send_pdu_length_max : int
         Longest P-DATA-TF we send, whatever the peer offers (0 is "unlimited"). Larger PDUs gain nothing
         measurable and some peers reserve the whole length.

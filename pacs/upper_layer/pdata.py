@@ -13,16 +13,22 @@ PS3.8 9.3.5, Annex E; PS3.7 6.3
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Container
+from typing import Final
 
 from pacs.upper_layer.dimse import decode_command
 from pacs.upper_layer.errors import AbortReason, RemoteProtocolError
 from pacs.upper_layer.events import CommandReceived, DataFragment, Event
-from pacs.upper_layer.pdu import COMMAND_BIT, LAST_BIT, PDU_HEADER, PDV_HEADER, PduType
+from pacs.upper_layer.limits import PDU_HEADER_BYTES, PDV_HEADER_BYTES
+from pacs.upper_layer.pdu import COMMAND_BIT, LAST_BIT, PDV_HEADER, PduType
 
 __all__ = ["PDataReceiver"]
 
-_NO_CONTEXT = -1
+_NO_CONTEXT: Final = -1
+_UNLIMITED: Final = 0xFFFF_FFFF  # no longer PDU can be announced
+_P_DATA_TF: Final = int(PduType.P_DATA_TF)
+_LENGTH: Final = struct.Struct(">L")
 
 
 class PDataReceiver:
@@ -40,7 +46,7 @@ class PDataReceiver:
 
     def __init__(self, contexts: Container[int], pdu_length_max: int, command_set_bytes_max: int) -> None:
         self._contexts = contexts
-        self._pdu_length_max = pdu_length_max
+        self._pdu_length_max = pdu_length_max or _UNLIMITED
         self._command_set_bytes_max = command_set_bytes_max
         self._pdu_left = 0  # bytes of the PDU in hand that are still to be read
         self._pdv_left = 0  # the same of the fragment in hand
@@ -78,60 +84,61 @@ class PDataReceiver:
 
         Notes
         -----
-        Runs once per piece of every image, hence the local names and the absence of calls. A state table
-        look-up or an object per PDU here costs more than all the rest.
+        Runs for every piece of every image, so it is one loop over local names: the calls, attribute and state table
+        look-ups of a more orderly form cost several times what is left here. Each turn reads at most one PDU
+        header and one fragment header, then hands out what has arrived of the fragment.
         """
         pdu_left = self._pdu_left
         pdv_left = self._pdv_left
         control = self._control
         dataset_context = self._dataset_context
-        while start < end:
-            if pdv_left:
-                stop = start + pdv_left
-                if stop > end:
-                    stop = end
-                pdu_left -= stop - start
-                pdv_left -= stop - start
-                if control & COMMAND_BIT:
-                    self._command += view[start:stop]
-                    if control & LAST_BIT and not pdv_left:
-                        dataset_context = self._end_command(events)
-                elif control & LAST_BIT and not pdv_left:
-                    events.append(DataFragment(dataset_context, view[start:stop], True))
-                    dataset_context = _NO_CONTEXT
-                else:
-                    events.append(DataFragment(dataset_context, view[start:stop], False))
-                start = stop
-            elif pdu_left:
-                if pdu_left < 6:
-                    raise RemoteProtocolError("a P-DATA-TF ends inside a fragment header")
-                if end - start < 6:
+        pdu_length_max = self._pdu_length_max
+        append = events.append
+        new_event = tuple.__new__  # what a named tuple does, without its layer of Python
+        unpack_length = _LENGTH.unpack_from
+        unpack_pdv_header = PDV_HEADER.unpack_from
+        while True:
+            if not pdv_left:
+                if not pdu_left:
+                    if end - start < PDU_HEADER_BYTES or buffer[start] != _P_DATA_TF:
+                        break
+                    pdu_left = unpack_length(buffer, start + 2)[0]
+                    if pdu_left > pdu_length_max:
+                        raise RemoteProtocolError("a P-DATA-TF is longer than the Maximum Length")
+                    start += PDU_HEADER_BYTES
+                if pdu_left < PDV_HEADER_BYTES:
+                    raise RemoteProtocolError("a P-DATA-TF has no room for a fragment header")
+                if end - start < PDV_HEADER_BYTES:
                     break
-                length, context_id, control = PDV_HEADER.unpack_from(buffer, start)
-                start += 6
-                pdu_left -= 6
+                length, context_id, control = unpack_pdv_header(buffer, start)
+                start += PDV_HEADER_BYTES
+                pdu_left -= PDV_HEADER_BYTES
                 pdv_left = length - 2
                 if not 0 <= pdv_left <= pdu_left:
                     raise RemoteProtocolError("a fragment has a length that cannot be")
                 if control & COMMAND_BIT:
                     self._begin_command_fragment(context_id, pdv_left, dataset_context)
-                    if not pdv_left and control & LAST_BIT:
-                        dataset_context = self._end_command(events)
                 elif context_id != dataset_context:
                     raise self._unexpected_fragment(context_id)
-                elif not pdv_left and control & LAST_BIT:
-                    # An empty last fragment ends a data set whose end was not known in time.
-                    events.append(DataFragment(dataset_context, view[start:start], True))
-                    dataset_context = _NO_CONTEXT
-            else:
-                if end - start < 6 or buffer[start] != PduType.P_DATA_TF:
-                    break
-                pdu_left = PDU_HEADER.unpack_from(buffer, start)[1]
-                if pdu_left < 6:
-                    raise RemoteProtocolError("a P-DATA-TF holds no fragment")
-                if pdu_left > self._pdu_length_max > 0:
-                    raise RemoteProtocolError("a P-DATA-TF is longer than the Maximum Length")
-                start += 6
+            elif start == end:
+                break
+            # A fragment may be empty: an empty last one ends a data set whose end was not known in time.
+            stop = start + pdv_left
+            if stop > end:
+                stop = end
+            piece = view[start:stop]
+            pdu_left -= stop - start
+            pdv_left -= stop - start
+            start = stop
+            if control & COMMAND_BIT:
+                self._command += piece
+                if control & LAST_BIT and not pdv_left:
+                    dataset_context = self._end_command(events)
+            elif control & LAST_BIT and not pdv_left:
+                append(new_event(DataFragment, (dataset_context, piece, True)))
+                dataset_context = _NO_CONTEXT
+            elif piece:
+                append(new_event(DataFragment, (dataset_context, piece, False)))
         self._pdu_left = pdu_left
         self._pdv_left = pdv_left
         self._control = control
