@@ -2,7 +2,7 @@
 
 References
 ----------
-PS3.7 Annex C, PS3.4 B.2.3 (Storage), C.4.1.1.4 (C-FIND), C.4.2.1.5 (C-MOVE), C.4.3.1.4 (C-GET), J.3 (Storage Commitment)
+PS3.7 Annex C, PS3.4 B.2.3 (Storage), C.4.1.1.4 (C-FIND), C.4.2.1.5 (C-MOVE), C.4.3.1.4 (C-GET), J.3 (Commitment)
 """
 
 from enum import IntEnum
@@ -36,7 +36,10 @@ class Status(IntEnum):
     OUT_OF_RESOURCES_SUBOPERATIONS = 0xA702  # PS3.4 C.4.2.1.5: unable to perform sub-operations
     MOVE_DESTINATION_UNKNOWN = 0xA801  # PS3.4 C.4.2.1.5
     DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xA900  # PS3.4 B.2.3; for queries: identifier does not match SOP Class
-    SUBOPERATIONS_COMPLETE_WITH_FAILURES = 0xB000  # PS3.4 C.4.2.1.5: one or more failures or warnings
+    # PS3.4 B.2.3 (C-STORE): the object served under this UID has other data elements; yours is kept as evidence.
+    COERCION_OF_DATA_ELEMENTS = 0xB000
+    SUBOPERATIONS_COMPLETE_WITH_FAILURES = 0xB000  # PS3.4 C.4.2.1.5: the same number, another service
+    WARNING_DATA_SET_DOES_NOT_MATCH_SOP_CLASS = 0xB007  # PS3.4 B.2.3: kept, but it cannot be decoded to its end
     CANNOT_UNDERSTAND = 0xC000  # PS3.4 B.2.3: Error: Cannot understand (C000 to CFFF)
     UNABLE_TO_PROCESS = 0xC001  # PS3.4 C.4.1.1.4, C.4.2.1.5: Unable to process (C000 to CFFF)
 

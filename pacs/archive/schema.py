@@ -5,8 +5,8 @@ removed, see `pacs.archive.person_name`). ``attributes`` holds further attribute
 (PS3.18 F) for return keys and for matching on attributes without a column of their own.
 
 Instances are clustered by series: SOP Instance UIDs arrive in random order, and a unique index on them alone would
-turn every insert into a random page (design, section 5). ``sop_lookup`` finds an instance by its UID alone; it is filled
-behind the journal from the outbox, in sorted batches, so that receiving does not pay for it.
+turn every insert into a random page (design, section 5). ``sop_lookup`` finds an instance by its UID alone; it is
+filled behind the journal from the outbox, in sorted batches, so that receiving does not pay for it.
 
 Counts are columns, maintained by the transaction that inserts instances.
 """

@@ -1,0 +1,339 @@
+"""The way in: from the first byte of a data set to the confirmation that it is safe. The only source of success.
+
+An association streams each data set into its lane (`InstanceStream`). At the last fragment the stream reads the header,
+completes the member, syncs it, and submits it to the group commit: whoever finds no commit running leads and commits
+the rows of everybody waiting in one transaction; the next waiter leads the next batch. There are no extra threads and
+no hand-over when one association is alone.
+
+Invariants
+----------
+* `Receipt.STORED` and `Receipt.ALREADY_STORED` are returned only when the bytes are on stable storage and every reader
+  of the index sees the instance.
+* An error before the commit leaves nothing behind: the next member overwrites. An error whose outcome is not known
+  (the commit's answer was lost) leaves the bytes where they are, because a row may point to them.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from foundation import log
+from foundation.clock import Clock
+from foundation.errors import TelegardeError, Unavailable
+from pacs.archive import file_meta
+from pacs.archive.header import (
+    InstanceHeader,
+    UnusableDataSet,
+    describe_levels,
+    inflate,
+    is_uncompressed_header,
+    read_header,
+)
+from pacs.archive.index import Arrival, CommitUncertain, IndexWriter, Kind, Outcome, Place
+from storage_tiers.lane import Lane, LanePool, MemberWriter
+from storage_tiers.local_packs import LocalPacks
+from storage_tiers.pack import FILE_BYTES_MAX
+
+# Rows of one transaction: bounds how long a waiter waits for a batch that it is not part of.
+BATCH_INSTANCES_MAX: Final = 64
+# Bytes compared at a time when the same object comes again.
+_COMPARE_CHUNK_BYTES: Final = 1024 * 1024
+
+
+class Receipt(Enum):
+    """What a sender may be told about an instance."""
+
+    STORED = "stored"
+    ALREADY_STORED = "already_stored"
+    # Kept and served, but its header could not be read to the end.
+    STORED_DAMAGED = "stored_damaged"
+    # Other bytes under this UID are served; these were kept as evidence, or refused by policy.
+    KEPT_AS_EVIDENCE = "kept_as_evidence"
+    CONFLICT_REFUSED = "conflict_refused"
+
+
+class NotAsAnnounced(UnusableDataSet):
+    """The data set carries another SOP Class or Instance UID than the request announced."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Announcement:
+    """What the request says about the data set to come; ``issuer`` is the calling AE's configured one or ''."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_aet: str
+    issuer: str
+
+
+class Ingest:
+    """What the streams of one process share.
+
+    Parameters
+    ----------
+    lanes : LanePool
+        The journal.
+    packs : LocalPacks
+        Reads stored bytes back when the same UID comes again.
+    index : IndexWriter
+        The index.
+    clock : Clock
+        For times of receipt.
+    """
+
+    def __init__(self, lanes: LanePool, packs: LocalPacks, index: IndexWriter, clock: Clock) -> None:
+        self.lanes = lanes
+        self.packs = packs
+        self.index = index
+        self.clock = clock
+        self.group = GroupCommit(index, clock)
+
+    def open_stream(self) -> "InstanceStream":
+        """Return a stream for one association."""
+        return InstanceStream(self)
+
+
+class InstanceStream:
+    """Receives the instances of one association, one after another; used by one thread."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+        self._lane: Lane | None = None
+        self._writer: MemberWriter | None = None
+        self._announcement: Announcement | None = None
+        self._header: InstanceHeader | None = None
+        self._beginning: bytes | memoryview = b""
+
+    def begin(self, announcement: Announcement) -> None:
+        """Start an instance.
+
+        Raises
+        ------
+        foundation.errors.DiskFull
+            If there is no room; nothing has been written.
+        """
+        if self._lane is None or self._lane.is_broken:
+            self.close()
+            self._lane = self._ingest.lanes.acquire()
+            self._writer = MemberWriter(self._lane)
+        assert self._writer is not None
+        self._announcement = announcement
+        self._header = None
+        self._beginning = b""
+        self._writer.begin(
+            file_meta.encode(
+                sop_class_uid=announcement.sop_class_uid,
+                sop_instance_uid=announcement.sop_instance_uid,
+                transfer_syntax_uid=announcement.transfer_syntax_uid,
+                source_aet=announcement.calling_aet,
+            )
+        )
+
+    def write(self, fragment: memoryview) -> None:
+        """Append a fragment; the bytes are copied.
+
+        Raises
+        ------
+        foundation.errors.Unavailable, UnusableDataSet
+            Then the instance cannot be stored: `abandon` it, drain the rest and answer.
+        """
+        writer = self._writer
+        assert writer is not None
+        if self._header is None and not writer.has_room(len(fragment)):
+            # The buffer is about to be reused: the header is in what has come so far, or it is not to be had.
+            self._read_header(bytes(writer.staged_dataset()), is_complete=False)
+        if writer.dataset_length_bytes + len(fragment) > FILE_BYTES_MAX - file_meta.LENGTH_BYTES_MAX:
+            raise UnusableDataSet("the data set is larger than a pack member can be")
+        writer.write(fragment)
+
+    def finish(self) -> Receipt:
+        """Make the instance durable and visible.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            It is not stored (or, when the commit's answer was lost, not known to be); the sender must send it again.
+        UnusableDataSet
+            Its UIDs cannot be read or are not those announced; nothing is stored.
+        """
+        writer, announcement, lane = self._writer, self._announcement, self._lane
+        assert writer is not None
+        assert announcement is not None
+        assert lane is not None
+        if self._header is None:
+            self._read_header(writer.staged_dataset(), is_complete=True)
+        header = self._header
+        assert header is not None
+        index = self._ingest.index
+        levels, problem = None, header.problem
+        if not index.knows_series(header.identity, announcement.issuer):
+            levels, undecoded = describe_levels(self._beginning, announcement.transfer_syntax_uid, header.identity)
+            problem = problem or undecoded
+        # What was read lies in the lane's buffer, which `complete` goes on to use.
+        member = writer.complete(
+            sop_instance_uid=announcement.sop_instance_uid,
+            issuer=announcement.issuer,
+            calling_aet=announcement.calling_aet,
+            received_at_s=self._ingest.clock.now().timestamp(),
+        )
+        writer.sync()
+        arrival = Arrival(
+            lane.name,
+            member,
+            header,
+            announcement.transfer_syntax_uid,
+            announcement.issuer,
+            levels,
+            bool(problem),
+        )
+        try:
+            outcome = self._ingest.group.submit(arrival)
+        except CommitUncertain:
+            writer.keep()
+            raise
+        return self._conclude(arrival, outcome, writer)
+
+    def abandon(self) -> None:
+        """Forget the instance begun: the next one overwrites it."""
+        self._announcement = None
+        self._beginning = b""
+
+    def close(self) -> None:
+        """Give the lane back."""
+        lane, self._lane, self._writer = self._lane, None, None
+        self._beginning = b""
+        if lane is not None:
+            self._ingest.lanes.release(lane)
+
+    def _read_header(self, beginning: bytes | memoryview, *, is_complete: bool) -> None:
+        announcement = self._announcement
+        assert announcement is not None
+        syntax = announcement.transfer_syntax_uid
+        if not is_uncompressed_header(syntax):
+            beginning, is_complete = inflate(beginning), False
+        header = read_header(beginning, syntax, is_complete=is_complete)
+        sop_class = header.identity.sop_class_uid.decode("ascii")
+        if header.sop_instance_uid != announcement.sop_instance_uid or sop_class != announcement.sop_class_uid:
+            raise NotAsAnnounced("SOP Class or Instance UID of the data set differ from the request's")
+        self._header = header
+        self._beginning = beginning
+
+    def _conclude(self, arrival: Arrival, outcome: Outcome, writer: MemberWriter) -> Receipt:
+        if outcome.kind is Kind.STORED:
+            writer.keep()
+            return Receipt.STORED_DAMAGED if arrival.is_damaged else Receipt.STORED
+        if outcome.kind is Kind.CONFLICT_KEPT:
+            writer.keep()
+            return Receipt.KEPT_AS_EVIDENCE
+        if outcome.kind is Kind.CONFLICT_REFUSED:
+            return Receipt.CONFLICT_REFUSED
+        assert outcome.existing is not None
+        if not self._is_same(arrival, outcome.existing):
+            # Equal digests of different bytes do not happen by accident. Nothing is confirmed.
+            log.error(
+                "digest_collision", sop_instance=arrival.header.sop_instance_uid, calling_aet=arrival.member.calling_aet
+            )
+            return Receipt.CONFLICT_REFUSED
+        return Receipt.ALREADY_STORED
+
+    def _is_same(self, arrival: Arrival, existing: Place) -> bool:
+        """Compare the data set just written with the stored one, byte by byte."""
+        packs, member = self._ingest.packs, arrival.member
+        length = member.file_length_bytes - member.dataset_offset
+        if existing.file_length_bytes - existing.dataset_offset != length:
+            return False
+        ours, theirs = member.file_offset + member.dataset_offset, existing.file_offset + existing.dataset_offset
+        for start in range(0, length, _COMPARE_CHUNK_BYTES):
+            step = min(_COMPARE_CHUNK_BYTES, length - start)
+            if packs.read(arrival.pack_name, ours + start, step) != packs.read(existing.pack, theirs + start, step):
+                return False
+        return True
+
+
+class _Ticket:
+    """One waiting arrival."""
+
+    __slots__ = ("arrival", "error", "must_lead", "outcome", "turn")
+
+    def __init__(self, arrival: Arrival) -> None:
+        self.arrival = arrival
+        self.outcome: Outcome | None = None
+        self.error: Exception | None = None
+        self.must_lead = False
+        # Held until this ticket is done or must lead.
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+
+class GroupCommit:
+    """Leader and follower commit of arrivals from many threads."""
+
+    def __init__(self, index: IndexWriter, clock: Clock) -> None:
+        self._index = index
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._is_led = False
+
+    def submit(self, arrival: Arrival) -> Outcome:
+        """Return what the index made of an arrival, once its transaction has been committed.
+
+        Raises
+        ------
+        DatabaseAway, CommitUncertain
+            As `IndexWriter.commit`.
+        """
+        ticket = _Ticket(arrival)
+        with self._lock:
+            self._waiting.append(ticket)
+            must_lead = not self._is_led
+            self._is_led = True
+        if not must_lead:
+            ticket.turn.acquire()
+            must_lead = ticket.must_lead
+        if must_lead:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.outcome is not None
+        return ticket.outcome
+
+    def _lead(self) -> None:
+        # Our own ticket is the oldest of those waiting, so it is always in the batch.
+        with self._lock:
+            batch = self._waiting[:BATCH_INSTANCES_MAX]
+            del self._waiting[:BATCH_INSTANCES_MAX]
+        try:
+            self._commit(batch)
+        finally:
+            with self._lock:
+                if self._waiting:
+                    self._waiting[0].must_lead = True
+                    self._waiting[0].turn.release()
+                else:
+                    self._is_led = False
+            for ticket in batch[1:]:
+                ticket.turn.release()
+
+    def _commit(self, batch: Sequence[_Ticket]) -> None:
+        try:
+            outcomes = self._index.commit([t.arrival for t in batch], now_s=self._clock.now().timestamp())
+        except TelegardeError as error:
+            for ticket in batch:
+                ticket.error = error
+        except BaseException as error:
+            if len(batch) == 1:
+                batch[0].error = Unavailable(f"the index refused this instance ({type(error).__name__})")
+                log.error("index_refused_instance", error=type(error).__name__)
+                if not isinstance(error, Exception):
+                    raise
+                return
+            # One odd row must not fail its neighbours: each again, alone.
+            for ticket in batch:
+                self._commit([ticket])
+        else:
+            for ticket, outcome in zip(batch, outcomes, strict=True):
+                ticket.outcome = outcome
