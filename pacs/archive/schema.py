@@ -53,8 +53,10 @@ patient = Table(
     Column("patient_sex", String(16), nullable=False),
     Column("attributes", Text, nullable=False, default="{}"),
     UniqueConstraint("issuer", "patient_id"),
-    Index("ix_patient_patient_id", "patient_id"),
-    Index("ix_patient_patient_name_key", "patient_name_key"),
+    Index("ix_patient_patient_id", "patient_id", postgresql_ops={"patient_id": "varchar_pattern_ops"}),
+    Index(
+        "ix_patient_patient_name_key", "patient_name_key", postgresql_ops={"patient_name_key": "varchar_pattern_ops"}
+    ),
 )
 
 study = Table(
@@ -84,7 +86,9 @@ study = Table(
     UniqueConstraint("study_instance_uid", "patient_pk"),
     Index("ix_study_patient_pk", "patient_pk"),
     Index("ix_study_study_date", "study_date", "study_time"),
-    Index("ix_study_accession_number", "accession_number"),
+    Index("ix_study_accession_number", "accession_number", postgresql_ops={"accession_number": "varchar_pattern_ops"}),
+    # Its few distinct values are read by skipping through this index, then named in the query.
+    Index("ix_study_modalities_in_study", "modalities_in_study", "study_date"),
 )
 
 series = Table(
