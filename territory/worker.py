@@ -1,6 +1,7 @@
 """A worker process: the DICOM engine on the inherited listening sockets, until its supervisor says stop or is gone.
 
-Started by `territory.serve` as a fresh interpreter; what it is told comes through standard input (`territory.launch`).
+Started by `territory.supervisor` as a fresh interpreter; what it is told comes through standard input
+(`territory.launch`).
 
 SIGTERM stops gracefully: no new associations, the instance in hand is finished, then release or A-ABORT, within
 `STOP_GRACE_S`. The end of standard input does the same within `ORPHAN_GRACE_S`: nobody else would ever stop it.
@@ -25,7 +26,7 @@ EXIT_ENGINE_FAILED: Final = 1
 
 
 class Engine(Protocol):
-    """What listens and answers: see `territory.bootstrap.build_engine`."""
+    """What listens and answers: `territory.bootstrap.WorkerEngine`."""
 
     def start(self) -> None:
         """Accept associations in threads of its own; returns at once."""
@@ -66,7 +67,7 @@ def _catch_signals() -> int:
 
 
 def main() -> int:
-    """Run one worker: the program that `territory.serve` starts."""
+    """Run one worker: the program that `territory.supervisor` starts."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         launch = read_launch(sys.stdin.fileno())
@@ -80,10 +81,9 @@ def main() -> int:
 
 def _build(launch: Launch, row: WorkerRow) -> Engine:
     # Imported here so that a worker reads its launch, and notices a dead supervisor, before it loads everything.
-    from territory import bootstrap
+    from territory.bootstrap import WorkerEngine
 
-    listeners = [(socket.socket(fileno=port.descriptor), port) for port in launch.ports]
-    return bootstrap.build_engine(launch.settings, listeners, row)
+    return WorkerEngine(launch, [socket.socket(fileno=port.descriptor) for port in launch.ports], row)
 
 
 if __name__ == "__main__":

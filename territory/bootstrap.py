@@ -1,0 +1,168 @@
+"""The object graph of a node, built explicitly, top to bottom: the one place that knows every part.
+
+For: which object gets which other. Not for: behaviour; nothing here decides anything.
+"""
+
+import functools
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from socket import socket
+from typing import Final
+
+from foundation import log
+from foundation.clock import SystemClock
+from foundation.database import Database
+from pacs.archive import file_meta
+from pacs.archive.index import DuplicatePolicy, IndexWriter
+from pacs.archive.ingest import Ingest
+from pacs.scp import access, presentation, tls
+from pacs.scp.association import NodePolicy, Timers
+from pacs.scp.echo import EchoService
+from pacs.scp.server import Listener, Server
+from pacs.scp.services import Rights, Service
+from pacs.upper_layer.associate import AssociateRequest
+from pacs.upper_layer.limits import UpperLayerLimits
+from pacs.upper_layer.negotiation import Offer
+from storage_tiers.lane import LaneLimits, LanePool
+from storage_tiers.local_packs import LocalPacks
+from territory import settings_rules
+from territory.launch import Launch
+from territory.maintenance import CHECKPOINT_EVERY_S, PeriodicTask, checkpoint
+from territory.settings import Duplicates, Settings
+from territory.worker_table import WorkerRow
+
+# Inside the data directory: the journal's packs.
+JOURNAL_DIRECTORY: Final = "packs"
+
+
+def journal_directory(data_dir: Path) -> Path:
+    """Return where the packs of a data directory are."""
+    return data_dir / JOURNAL_DIRECTORY
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """Give the node's database; closed at the end."""
+    database = Database(settings.database_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def recover(settings: Settings, database: Database) -> None:
+    """Make index and packs agree again after a crash; lanes that a live process holds are left alone."""
+
+
+def maintenance_tasks(settings: Settings, database: Database) -> list[PeriodicTask]:
+    """Return what one process does for the whole node, again and again."""
+    return [
+        PeriodicTask(name="checkpoint", every_s=CHECKPOINT_EVERY_S, run=functools.partial(checkpoint, database)),
+    ]
+
+
+class WorkerEngine:
+    """The DICOM engine of one worker process and everything it stands on; a `territory.worker.Engine`.
+
+    Parameters
+    ----------
+    launch : Launch
+        What the supervisor said.
+    sockets : sequence of socket
+        The listening sockets, in the order of ``launch.ports``.
+    row : WorkerRow
+        Where this worker counts its associations.
+    """
+
+    def __init__(self, launch: Launch, sockets: Sequence[socket], row: WorkerRow) -> None:
+        settings = launch.settings
+        clock = SystemClock()
+        self._database = Database(settings.database_url)
+        journal = journal_directory(settings.archive.data_dir)
+        limits = LaneLimits(free_space_reserve_bytes=settings.archive.free_space_reserve_bytes)
+        self._lanes = LanePool(journal, limits, clock)
+        packs = LocalPacks(journal)
+        index = IndexWriter(self._database, _duplicate_policy(settings))
+        self._server = Server(
+            _listeners(launch, sockets),
+            policy=_node_policy(settings, _services(settings)),
+            ingest=Ingest(self._lanes, packs, index, clock),
+            places=row,
+        )
+        self._thread = threading.Thread(target=self._server.serve, name="server", daemon=True)
+
+    def start(self) -> None:
+        """Accept associations in threads of its own; returns at once."""
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """False when the server ended by itself: a defect."""
+        return self._thread.is_alive()
+
+    def stop(self, grace_s: float) -> None:
+        """Accept no more, let associations finish what they have in hand within a bound, end the rest."""
+        self._server.stop()
+        if not self._server.drain(grace_s):
+            log.warning("associations_cut", count=self._server.association_count, seconds=grace_s)
+        self._lanes.close()
+        self._database.close()
+
+
+def _services(settings: Settings) -> dict[str, Service]:
+    return {presentation.VERIFICATION: EchoService()}
+
+
+def _node_policy(settings: Settings, services: Mapping[str, Service]) -> NodePolicy:
+    limits = UpperLayerLimits(pdu_length_max=settings.dicom.limits.pdu_length_bytes_max)
+    return NodePolicy(
+        decide=functools.partial(access.decide, settings_rules.access_rules(settings)),
+        offer_for=_offer_for(settings, limits),
+        services=services,
+        limits=limits,
+        timers=Timers(artim_s=settings.dicom.timeouts.artim_s, idle_s=settings.dicom.timeouts.idle_s),
+    )
+
+
+def _offer_for(settings: Settings, limits: UpperLayerLimits) -> Callable[[AssociateRequest, Rights], Offer]:
+    policy = settings_rules.presentation_policy(settings)
+
+    def offer_for(request: AssociateRequest, rights: Rights) -> Offer:
+        return policy.offer(
+            request,
+            rights,
+            implementation_class_uid=file_meta.IMPLEMENTATION_CLASS_UID,
+            implementation_version_name=file_meta.IMPLEMENTATION_VERSION_NAME,
+            maximum_length=limits.pdu_length_max,
+            extended_negotiation=lambda _sop_class_uid, _information: None,
+        )
+
+    return offer_for
+
+
+def _listeners(launch: Launch, sockets: Sequence[socket]) -> list[Listener]:
+    files = settings_rules.tls_files(launch.settings)
+    context = tls.server_context(files) if files is not None else None
+    return [
+        Listener(
+            sock=listening,
+            tls=context if port.is_tls else None,
+            certificate_names=_certificate_names if port.is_tls else None,
+        )
+        for listening, port in zip(sockets, launch.ports, strict=True)
+    ]
+
+
+def _certificate_names(secured: ssl.SSLSocket) -> frozenset[str]:
+    return tls.certificate_names(secured.getpeercert())
+
+
+def _duplicate_policy(settings: Settings) -> DuplicatePolicy:
+    match settings.dicom.storage.duplicates:
+        case Duplicates.KEEP_FIRST:
+            return DuplicatePolicy.KEEP_AS_EVIDENCE
+        case Duplicates.REFUSE_CONFLICTS:
+            return DuplicatePolicy.REFUSE
