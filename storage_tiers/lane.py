@@ -1,7 +1,7 @@
 """The journal's lanes: append-only packs on local disk, one per association at a time.
 
-A lane receives one member after another. Bytes are gathered in one reused, page-aligned buffer (`LaneLimits.staging_bytes`)
-and written past the page cache (``O_DIRECT``), which costs half the processor time of a copy into the cache and leaves
+A lane receives one member after another. Bytes are gathered in one reused, page-aligned buffer
+(`LaneLimits.staging_bytes`) and written past the page cache (``O_DIRECT``), which costs half the processor time of a copy into the cache and leaves
 nothing for `fdatasync` to flush but the device's own cache (docs/adr/0007). A member longer than the buffer streams
 through it. Where the file system refuses direct writes the lane uses ordinary ones.
 
@@ -22,6 +22,7 @@ import mmap
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -151,8 +152,11 @@ class Lane:
             raise self._break(error) from error
 
     def seal(self) -> None:
-        """End the pack: cut what was reserved and not used, add the footer, sync."""
+        """End the pack: cut what was reserved and not used, add the footer, sync. An empty pack is removed."""
         reach("lane.sealing")
+        if self.members == 0:
+            (self._directory / self.name).unlink()
+            return
         end = pack.footer(self.nonce, members=self.members, sealed_at_s=self.clock.now().timestamp())
         try:
             seal_file(self._fd, self.tail, end)
@@ -348,13 +352,25 @@ class MemberWriter:
 class LanePool:
     """The lanes of one process: an association borrows one for its lifetime; lanes are reused, most recent first.
 
-    Thread-safe. `on_sealed` is called with the name of every lane that has been sealed.
+    Thread-safe.
+
+    Parameters
+    ----------
+    directory : Path
+        The journal; created when missing.
+    limits, clock
+        As for `Lane`.
+    on_sealed : callable
+        Called with name and size in bytes of every lane after it was sealed, so that the index knows.
     """
 
-    def __init__(self, directory: Path, limits: LaneLimits, clock: Clock) -> None:
+    def __init__(
+        self, directory: Path, limits: LaneLimits, clock: Clock, on_sealed: Callable[[str, int], None]
+    ) -> None:
         self._directory = directory
         self._limits = limits
         self._clock = clock
+        self._on_sealed = on_sealed
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
         directory.mkdir(parents=True, exist_ok=True)
@@ -372,28 +388,31 @@ class LanePool:
                 return self._idle.pop()
         return Lane(self._directory, self._limits, self._clock)
 
-    def release(self, lane: Lane) -> bool:
-        """Take a lane back; say whether it was given up (sealed or broken) instead of kept for reuse."""
+    def release(self, lane: Lane) -> None:
+        """Take a lane back; one that has grown enough is sealed, a broken one given up."""
         if lane.is_broken:
-            # Recovery of this process's own lanes happens at the next start; the file stays as it is.
+            # Its members stay readable; recovery scans and seals it at the next start.
             lane.close()
-            return True
-        if lane.tail >= self._limits.lane_bytes_max:
-            lane.seal()
-            lane.close()
-            return True
-        with self._lock:
-            self._idle.append(lane)
-        return False
+        elif lane.tail >= self._limits.lane_bytes_max:
+            self._seal(lane)
+        else:
+            with self._lock:
+                self._idle.append(lane)
 
-    def close(self) -> list[Lane]:
-        """Seal and close every idle lane; return them."""
+    def close(self) -> None:
+        """Seal and close every idle lane."""
         with self._lock:
             lanes, self._idle = self._idle, []
         for lane in lanes:
+            self._seal(lane)
+
+    def _seal(self, lane: Lane) -> None:
+        try:
             lane.seal()
+            if lane.members:
+                self._on_sealed(lane.name, lane.tail)
+        finally:
             lane.close()
-        return lanes
 
 
 def seal_file(fd: int, tail: int, footer: bytes) -> None:
@@ -423,13 +442,17 @@ def try_own(path: Path) -> int | None:
 
 
 def _create(directory: Path, name: str) -> int:
+    # Owned before it has its name: recovery, which looks at named packs, can never take it from us.
+    unnamed = directory / f".{name}"
     try:
-        fd = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unnamed.rename(directory / name)
     except OSError as error:
+        unnamed.unlink(missing_ok=True)
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull("the journal's disk is full; make room") from error
         raise LaneBroken(f"the journal cannot be written ({errno.errorcode.get(error.errno or 0)})") from error
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return fd
 
 

@@ -24,6 +24,26 @@ def encode(*, sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
     return b"%b\x02\x00\x00\x00UL\x04\x00%b%b%b%b" % (_PREAMBLE, struct.pack("<I", length), before, instance, after)
 
 
+def transfer_syntax_uid(head: bytes) -> str:
+    """Return the Transfer Syntax UID of a head that `encode` wrote; '' when there is none.
+
+    References
+    ----------
+    PS3.10 7.1
+    """
+    position = 132
+    while position + 8 <= len(head):
+        group, element, vr, length = struct.unpack_from("<HH2sH", head, position)
+        position += 8
+        if vr == b"OB":
+            (length,) = struct.unpack_from("<I", head, position)
+            position += 4
+        if (group, element) == (0x0002, 0x0010):
+            return head[position : position + length].rstrip(b"\0 ").decode("ascii")
+        position += length
+    return ""
+
+
 _PREAMBLE: Final = bytes(128) + b"DICM"
 
 

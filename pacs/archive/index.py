@@ -45,6 +45,8 @@ class Kind(Enum):
     """What the index made of an arrival."""
 
     STORED = "stored"
+    # This very member was indexed before: recovery passes it again.
+    ALREADY_INDEXED = "already_indexed"
     # The same digest under the same UIDs: the caller compares the bytes before it believes it.
     SAME_DIGEST = "same_digest"
     # Other bytes under a known SOP Instance UID, kept as evidence.
@@ -94,6 +96,7 @@ class Outcome:
 
 
 STORED: Final = Outcome(Kind.STORED, None)
+ALREADY_INDEXED: Final = Outcome(Kind.ALREADY_INDEXED, None)
 
 
 class LevelsNeeded(Exception):
@@ -123,11 +126,22 @@ class IndexWriter:
         Holds the tables of `pacs.archive.schema`.
     policy : DuplicatePolicy
         For other bytes under a known UID.
+    is_announcing : bool
+        Whether facts go to the outbox; `telegarde reindex` says nothing new.
     """
 
-    def __init__(self, database: Database, policy: DuplicatePolicy = DuplicatePolicy.KEEP_AS_EVIDENCE) -> None:
+    def __init__(
+        self,
+        database: Database,
+        policy: DuplicatePolicy = DuplicatePolicy.KEEP_AS_EVIDENCE,
+        *,
+        is_announcing: bool = True,
+    ) -> None:
         self._database = database
         self._policy = policy
+        self._is_announcing = is_announcing
+        # Duplicates come in runs (a study sent again): after one, rows are inserted one by one until a batch has none.
+        self._has_seen_duplicates = False
         self._statements = _Statements(database)
         self._connection: Any = None
         self._series: OrderedDict[tuple[Identity, str], _SeriesKeys] = OrderedDict()
@@ -164,27 +178,55 @@ class IndexWriter:
             The rows may have been written.
         """
         with self._database.writer_lock():
-            cursor = self._begin()
-            try:
-                reach("index.begun")
-                outcomes = self._insert(cursor, arrivals, now_s)
-                reach("index.inserted")
-            except LevelsNeeded:
-                self._roll_back()
-                raise
-            except BaseException as error:
-                self._roll_back()
-                self._forget()
-                if isinstance(error, self._statements.driver_error):
-                    raise DatabaseAway(f"the index cannot be written ({type(error).__name__})") from error
-                raise
-            self._end(cursor)
+            outcomes = self._try(arrivals, now_s, one_by_one=self._has_seen_duplicates)
+            if outcomes is None:
+                outcomes = self._try(arrivals, now_s, one_by_one=True)
+            assert outcomes is not None
+        self._has_seen_duplicates = any(outcome.existing is not None for outcome in outcomes)
         reach("index.committed")
         return outcomes
+
+    def mark_sealed(self, pack_name: str, size_bytes: int) -> None:
+        """Record that a pack has all its rows and will not grow: recovery need not look at it again.
+
+        The mark is a later transaction than its rows, so wherever it survives, they do.
+
+        Raises
+        ------
+        DatabaseAway
+            Then recovery scans the pack once more at the next start: harmless.
+        """
+        with self._database.write() as connection:
+            connection.execute(
+                update(pack).where(pack.c.name == pack_name).values(state="sealed", size_bytes=size_bytes)
+            )
 
     def close(self) -> None:
         """Give the connection back."""
         self._drop_connection()
+
+    def _try(self, arrivals: Sequence[Arrival], now_s: float, *, one_by_one: bool) -> list[Outcome] | None:
+        """Run one transaction; None when it was rolled back because a batch met a known UID."""
+        cursor = self._begin()
+        try:
+            reach("index.begun")
+            outcomes = self._insert(cursor, arrivals, now_s, one_by_one=one_by_one)
+            reach("index.inserted")
+        except LevelsNeeded:
+            self._roll_back()
+            raise
+        except BaseException as error:
+            self._roll_back()
+            self._forget()
+            if isinstance(error, self._statements.driver_error):
+                raise DatabaseAway(f"the index cannot be written ({type(error).__name__})") from error
+            raise
+        if outcomes is None:
+            self._roll_back()
+            self._forget()
+            return None
+        self._end(cursor)
+        return outcomes
 
     def _begin(self) -> Any:
         error = self._statements.driver_error
@@ -236,15 +278,24 @@ class IndexWriter:
             self._series.clear()
         self._packs.clear()
 
-    def _insert(self, cursor: Any, arrivals: Sequence[Arrival], now_s: float) -> list[Outcome]:
+    def _insert(
+        self, cursor: Any, arrivals: Sequence[Arrival], now_s: float, *, one_by_one: bool
+    ) -> list[Outcome] | None:
         keys = [self._resolve(cursor, arrival, now_s) for arrival in arrivals]
         packs = [self._pack_pk(cursor, arrival.pack_name) for arrival in arrivals]
         rows = [_row(*triple) for triple in zip(arrivals, keys, packs, strict=True)]
-        inserted = self._statements.insert_instance.run_many(cursor, rows)
-        if inserted == len(rows):
+        insert_instance = self._statements.insert_instance
+        if one_by_one:
+            outcomes = [
+                STORED
+                if insert_instance.run_many(cursor, [row]) == 1
+                else self._explain(cursor, arrival, key, pack_pk, row, now_s)
+                for arrival, key, pack_pk, row in zip(arrivals, keys, packs, rows, strict=True)
+            ]
+        elif insert_instance.run_many(cursor, rows) == len(rows):
             outcomes = [STORED] * len(rows)
         else:
-            outcomes = [self._explain(cursor, *four, now_s) for four in zip(arrivals, keys, packs, rows, strict=True)]
+            return None
         self._count_and_tell(cursor, arrivals, keys, outcomes, now_s)
         return outcomes
 
@@ -278,7 +329,7 @@ class IndexWriter:
             study_pk = run.insert_study.insert(cursor, study_row)
             if others:
                 payload = {"study_instance_uid": study_row["study_instance_uid"], "study_pks": [*others, study_pk]}
-                run.append_event(cursor, TOPIC_STUDY_IN_TWO_PATIENTS, payload, now_s)
+                self._tell(cursor, TOPIC_STUDY_IN_TWO_PATIENTS, payload, now_s)
         series_row = _series_row(levels[Level.SERIES], study_pk)
         series_pk = run.find_series.scalar(cursor, series_row)
         is_new = series_pk is None
@@ -319,7 +370,7 @@ class IndexWriter:
         ((name, offset, length, dataset_offset, digest),) = self._statements.find_instance.rows(cursor, row)
         digest = bytes(digest)
         if (name, offset) == (arrival.pack_name, arrival.member.file_offset):
-            return STORED
+            return ALREADY_INDEXED
         existing = Place(name, offset, length, dataset_offset, digest)
         if digest == arrival.member.dataset_digest:
             return Outcome(Kind.SAME_DIGEST, existing)
@@ -334,7 +385,7 @@ class IndexWriter:
         known = self._statements.find_conflict.scalar(cursor, evidence)
         if known is None:
             conflict_pk = self._statements.insert_conflict.insert(cursor, evidence)
-            self._statements.append_event(
+            self._tell(
                 cursor,
                 TOPIC_INSTANCE_CONFLICT,
                 {
@@ -347,6 +398,10 @@ class IndexWriter:
                 now_s,
             )
         return Outcome(Kind.CONFLICT_KEPT, existing)
+
+    def _tell(self, cursor: Any, topic: str, payload: Mapping[str, Any], now_s: float) -> None:
+        if self._is_announcing:
+            self._statements.append_event(cursor, topic, payload, now_s)
 
     def _count_and_tell(
         self,
@@ -379,7 +434,7 @@ class IndexWriter:
                     "last_received_at_s": now_s,
                 },
             )
-            self._statements.append_event(cursor, TOPIC_INSTANCES_STORED, _stored_payload(study_pk, parts), now_s)
+            self._tell(cursor, TOPIC_INSTANCES_STORED, _stored_payload(study_pk, parts), now_s)
 
 
 _EVIDENCE_COLUMNS: Final = (

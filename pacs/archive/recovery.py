@@ -1,0 +1,270 @@
+"""Catch up the index from the packs: after a crash (`recover`) or from nothing (`reindex`).
+
+Both pass members to `IndexWriter.commit`, which takes a member that it knows as known; so both may be interrupted at
+any moment and run again. A pack is looked at until it is marked sealed, and the mark is a later transaction than the
+rows of the pack: wherever a power cut leaves the index, what it lost is found again.
+
+A member counts only if every digest holds: its prefix can reach the disk before its data.
+"""
+
+import heapq
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import delete, select
+
+from foundation import log
+from foundation.clock import Clock
+from foundation.database import Database
+from pacs.archive import file_meta, sop_lookup
+from pacs.archive.header import (
+    UnusableDataSet,
+    describe_levels,
+    inflate,
+    is_uncompressed_header,
+    read_header,
+)
+from pacs.archive.index import Arrival, IndexWriter, Kind
+from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
+from pacs.archive.schema import sop_lookup as sop_lookup_table
+from storage_tiers.lane import seal_file, try_own
+from storage_tiers.local_packs import LocalPacks
+from storage_tiers.pack import (
+    ALIGNMENT,
+    Member,
+    PackDamaged,
+    RangeReader,
+    check_member,
+    footer,
+    read_manifest,
+    read_member,
+    scan,
+)
+
+# Enough of a data set to find its header; what ingest has in memory when it reads it.
+HEADER_BYTES_MAX: Final = 1024 * 1024
+# Members per transaction.
+_BATCH: Final = 64
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoveryReport:
+    """What recovery found; ``packs`` were scanned, ``recovered`` members had no row before."""
+
+    packs: int
+    members: int
+    recovered: int
+
+
+def recover(database: Database, journal: Path, clock: Clock, on_progress: OnProgress | None = None) -> RecoveryReport:
+    """Index what a crash left unindexed, then seal the packs it left open. Packs of living processes are left alone.
+
+    Parameters
+    ----------
+    database : Database
+        The index.
+    journal : Path
+        Directory of the packs.
+    clock : Clock
+        For the times of events.
+    on_progress : callable, optional
+        Called with packs done and packs in all.
+
+    Raises
+    ------
+    foundation.errors.Unavailable
+        If the database or the disk does not answer; run it again.
+    """
+    for unfinished in journal.glob(".*.tar"):
+        _remove_if_abandoned(unfinished)
+    packs = LocalPacks(journal)
+    writer = IndexWriter(database)
+    try:
+        with database.read() as connection:
+            sealed = set(connection.execute(select(pack.c.name).where(pack.c.state == "sealed")).scalars())
+        open_packs = [name for name in packs.names() if name not in sealed]
+        scanned = members = recovered = 0
+        for done, name in enumerate(open_packs):
+            if on_progress is not None:
+                on_progress(done, len(open_packs))
+            counts = _recover_pack(journal / name, packs, writer, clock)
+            if counts is not None:
+                scanned, members, recovered = scanned + 1, members + counts[0], recovered + counts[1]
+        if scanned:
+            log.info("recovered", count=scanned, members=members, unindexed=recovered)
+        return RecoveryReport(packs=scanned, members=members, recovered=recovered)
+    finally:
+        writer.close()
+        packs.close()
+
+
+def reindex(database: Database, journal: Path, clock: Clock, on_progress: OnProgress | None = None) -> RecoveryReport:
+    """Rebuild patients, studies, series, instances and evidence from the packs alone.
+
+    The node must not be running. Members are taken in the order in which they were received, whatever lane they came
+    through, so that among several objects under one UID the first stays the one served. Commitments are kept; nothing
+    is announced again.
+
+    Parameters
+    ----------
+    database, journal, clock
+        As for `recover`.
+    on_progress : callable, optional
+        Called with bytes done and bytes in all.
+    """
+    packs = LocalPacks(journal)
+    writer = IndexWriter(database, is_announcing=False)
+    names = packs.names()
+    total = sum(packs.size_bytes(name) for name in names)
+    try:
+        with database.write() as connection:
+            for table in (sop_lookup_table, instance, instance_conflict, series, study, patient, pack):
+                connection.execute(delete(table))
+        streams = [_members(packs.reader(name), name) for name in names]
+        done = members = recovered = 0
+        batch: list[Arrival] = []
+        for member, name in heapq.merge(*streams, key=lambda one: one[0].received_at_s):
+            arrival = _arrival(packs.reader(name), name, member)
+            if arrival is not None:
+                batch.append(arrival)
+            if len(batch) >= _BATCH:
+                recovered += _commit(writer, batch, clock)
+                batch.clear()
+            members += 1
+            done += member.end - member.file_offset
+            if on_progress is not None:
+                on_progress(done, total)
+        recovered += _commit(writer, batch, clock)
+        sop_lookup.rebuild(database)
+    finally:
+        writer.close()
+        packs.close()
+    # Sealing, and the marks that go with it, are recovery's: every pack is unmarked now.
+    recover(database, journal, clock)
+    if on_progress is not None:
+        on_progress(total, total)
+    return RecoveryReport(packs=len(names), members=members, recovered=recovered)
+
+
+def _recover_pack(path: Path, packs: LocalPacks, writer: IndexWriter, clock: Clock) -> tuple[int, int] | None:
+    fd = try_own(path)
+    if fd is None:
+        return None
+    try:
+        reader = packs.reader(path.name)
+        try:
+            nonce = read_manifest(reader)
+        except PackDamaged:
+            _set_aside(path, reader)
+            return None
+        tail, count, recovered = ALIGNMENT, 0, 0
+        batch: list[Arrival] = []
+        for member, is_indexed in _proven(reader, nonce):
+            tail, count = member.end, count + 1
+            arrival = _arrival(reader, path.name, member) if is_indexed else None
+            if arrival is not None:
+                batch.append(arrival)
+            if len(batch) >= _BATCH:
+                recovered += _commit(writer, batch, clock)
+                batch.clear()
+        recovered += _commit(writer, batch, clock)
+        if count == 0:
+            path.unlink()
+            return 0, 0
+        seal_file(fd, tail, footer(nonce, members=count, sealed_at_s=clock.now().timestamp()))
+        writer.mark_sealed(path.name, tail)
+        return count, recovered
+    finally:
+        os.close(fd)
+
+
+def _proven(reader: RangeReader, nonce: str) -> Iterator[tuple[Member, bool]]:
+    """Yield members and whether they are to be indexed.
+
+    A member whose digest does not hold at the end of a pack was torn by the crash and never acknowledged: its bytes
+    stay where they are, unindexed. One with a successor was complete once: it is indexed, so that its damage is found by
+    `telegarde verify` and a retrieve of it fails, instead of its vanishing.
+    """
+    for member in scan(reader, nonce=nonce):
+        try:
+            check_member(reader, member)
+        except PackDamaged as error:
+            log.warning("unsound_member", offset=member.file_offset, reason=str(error))
+            yield member, _has_successor(reader, member, nonce)
+        else:
+            yield member, True
+
+
+def _has_successor(reader: RangeReader, member: Member, nonce: str) -> bool:
+    try:
+        read_member(reader, member.end, nonce=nonce)
+    except PackDamaged:
+        return False
+    return True
+
+
+def _members(reader: RangeReader, name: str) -> Iterator[tuple[Member, str]]:
+    try:
+        nonce = read_manifest(reader)
+    except PackDamaged as error:
+        log.error("pack_without_manifest", pack=name, reason=str(error))
+        return
+    for member, is_indexed in _proven(reader, nonce):
+        if is_indexed:
+            yield member, name
+
+
+def _arrival(reader: RangeReader, name: str, member: Member) -> Arrival | None:
+    """Read a member's header again; None when it has none (then it was never acknowledged as an instance)."""
+    try:
+        syntax, beginning = dataset_beginning(reader, member)
+        is_complete = member.file_length_bytes - member.dataset_offset == len(beginning)
+        header = read_header(beginning, syntax, is_complete=is_complete)
+    except UnusableDataSet as error:
+        log.error("member_without_header", pack=name, offset=member.file_offset, reason=str(error))
+        return None
+    levels, problem = describe_levels(beginning, syntax, header.identity)
+    return Arrival(name, member, header, syntax, member.issuer, levels, bool(header.problem or problem))
+
+
+def dataset_beginning(reader: RangeReader, member: Member) -> tuple[str, bytes]:
+    """Return the transfer syntax of a member and the first bytes of its data set, inflated when it is deflated.
+
+    Raises
+    ------
+    UnusableDataSet
+        If it is not deflated as its transfer syntax says.
+    """
+    length = min(member.file_length_bytes, member.dataset_offset + HEADER_BYTES_MAX)
+    file = bytes(reader.read(member.file_offset, length))
+    syntax = file_meta.transfer_syntax_uid(file[: member.dataset_offset])
+    beginning = file[member.dataset_offset :]
+    return syntax, beginning if is_uncompressed_header(syntax) else inflate(beginning)
+
+
+def _commit(writer: IndexWriter, batch: Iterable[Arrival], clock: Clock) -> int:
+    arrivals = list(batch)
+    if not arrivals:
+        return 0
+    outcomes = writer.commit(arrivals, now_s=clock.now().timestamp())
+    return sum(outcome.kind is Kind.STORED for outcome in outcomes)
+
+
+def _set_aside(path: Path, reader: RangeReader) -> None:
+    """A pack without manifest: empty when the crash came before its first write, otherwise for a human to look at."""
+    if not bytes(reader.read(0, ALIGNMENT)).strip(b"\0"):
+        path.unlink()
+        return
+    log.error("pack_without_manifest", pack=path.name, reason="left as it is; run telegarde verify")
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    fd = try_own(path)
+    if fd is not None:
+        path.unlink(missing_ok=True)
+        os.close(fd)
