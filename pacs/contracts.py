@@ -1,4 +1,4 @@
-"""What `pacs` says to the rest of Telegarde: values and event topics. Others import this module and nothing else of pacs.
+"""What `pacs` says to the rest of Telegarde: values and event topics. Others import this of pacs and nothing else.
 
 Event payloads are JSON objects in the outbox. A topic ends in its version; keys are only ever added.
 
@@ -6,10 +6,11 @@ Event payloads are JSON objects in the outbox. A topic ends in its version; keys
     ``{"issuer", "study_instance_uid", "study_pk", "series": [{"series_instance_uid", "series_pk", "modality",
     "sop_instance_uids": [...]}], "calling_aet"}``: these instances are durable and can be found.
 ``instance_conflict/1``
-    ``{"study_instance_uid", "series_instance_uid", "sop_instance_uid", "conflict_pk", "calling_aet"}``: other bytes came
-    under a known SOP Instance UID; the first stays served, the newcomer is kept as evidence.
+    ``{"study_instance_uid", "series_instance_uid", "sop_instance_uid", "conflict_pk", "calling_aet"}``: other bytes
+    came under a known SOP Instance UID; the first stays served, the newcomer is kept as evidence.
 ``study_in_two_patients/1``
-    ``{"study_instance_uid", "study_pks": [...]}``: one Study Instance UID arrived under two patients; both are kept apart.
+    ``{"study_instance_uid", "study_pks": [...]}``: one Study Instance UID arrived under two patients; both are kept
+    apart.
 ``storage_commitment_result/1``
     ``{"transaction_uid", "calling_aet", "committed", "failed"}``.
 """

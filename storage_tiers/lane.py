@@ -1,9 +1,9 @@
 """The journal's lanes: append-only packs on local disk, one per association at a time.
 
 A lane receives one member after another. Bytes are gathered in one reused, page-aligned buffer
-(`LaneLimits.staging_bytes`) and written past the page cache (``O_DIRECT``), which costs half the processor time of a copy into the cache and leaves
-nothing for `fdatasync` to flush but the device's own cache (docs/adr/0007). A member longer than the buffer streams
-through it. Where the file system refuses direct writes the lane uses ordinary ones.
+(`LaneLimits.staging_bytes`) and written past the page cache (``O_DIRECT``), which costs half the processor time of a
+copy into the cache and leaves nothing for `fdatasync` to flush but the device's own cache (docs/adr/0007). A member
+longer than the buffer streams through it. Where the file system refuses direct writes the lane uses ordinary ones.
 
 Room is reserved ahead in extents (`posix_fallocate`), so that a full disk is met before an instance begins, not in its
 middle. A lane is owned by one process through `flock`; the kernel gives it up when the process dies, and recovery then

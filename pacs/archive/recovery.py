@@ -187,8 +187,8 @@ def _proven(reader: RangeReader, nonce: str) -> Iterator[tuple[Member, bool]]:
     """Yield members and whether they are to be indexed.
 
     A member whose digest does not hold at the end of a pack was torn by the crash and never acknowledged: its bytes
-    stay where they are, unindexed. One with a successor was complete once: it is indexed, so that its damage is found by
-    `telegarde verify` and a retrieve of it fails, instead of its vanishing.
+    stay where they are, unindexed. One with a successor was complete once: it is indexed, so that its damage is found
+    by `telegarde verify` and a retrieve of it fails, instead of its vanishing.
     """
     for member in scan(reader, nonce=nonce):
         try:

@@ -1,7 +1,8 @@
 """Prove every byte of the archive: what the index says is in the packs, and what is in the packs is in the index.
 
 Packs are read once, in order; index rows come sorted by pack from the database (which sorts on disk), so memory does
-not grow with the archive. It may run beside a serving node: in a pack that a living process writes, only rows are checked.
+not grow with the archive. It may run beside a serving node: in a pack that a living process writes, only rows are
+checked.
 """
 
 import os
