@@ -15,7 +15,7 @@ from typing import Final
 from foundation import log
 from foundation.clock import SystemClock
 from foundation.database import Database
-from pacs.archive import file_meta
+from pacs.archive import file_meta, recovery, sop_lookup
 from pacs.archive.index import DuplicatePolicy, IndexWriter
 from pacs.archive.ingest import Ingest
 from pacs.scp import access, presentation, tls
@@ -36,6 +36,8 @@ from territory.worker_table import WorkerRow
 
 # Inside the data directory: the journal's packs.
 JOURNAL_DIRECTORY: Final = "packs"
+# How far the look-up by SOP Instance UID lags behind; who asks it catches up first, so this only spreads the work.
+LOOKUP_EVERY_S: Final = 1.0
 
 
 def journal_directory(data_dir: Path) -> Path:
@@ -54,13 +56,27 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 def recover(settings: Settings, database: Database) -> None:
-    """Make index and packs agree again after a crash; lanes that a live process holds are left alone."""
+    """Make index and packs agree again after a crash; packs that a live process writes are left alone.
+
+    Raises
+    ------
+    foundation.errors.Unavailable
+        If the database or the disk does not answer.
+    """
+    journal = journal_directory(settings.archive.data_dir)
+    journal.mkdir(parents=True, exist_ok=True)
+    recovery.recover(database, journal, SystemClock())
+
+
+def _drain_lookup(database: Database) -> None:
+    sop_lookup.drain(database)
 
 
 def maintenance_tasks(settings: Settings, database: Database) -> list[PeriodicTask]:
     """Return what one process does for the whole node, again and again."""
     return [
         PeriodicTask(name="checkpoint", every_s=CHECKPOINT_EVERY_S, run=functools.partial(checkpoint, database)),
+        PeriodicTask(name="sop_lookup", every_s=LOOKUP_EVERY_S, run=functools.partial(_drain_lookup, database)),
     ]
 
 
@@ -83,9 +99,9 @@ class WorkerEngine:
         self._database = Database(settings.database_url)
         journal = journal_directory(settings.archive.data_dir)
         limits = LaneLimits(free_space_reserve_bytes=settings.archive.free_space_reserve_bytes)
-        self._lanes = LanePool(journal, limits, clock)
         packs = LocalPacks(journal)
         index = IndexWriter(self._database, _duplicate_policy(settings))
+        self._lanes = LanePool(journal, limits, clock, on_sealed=index.mark_sealed)
         self._server = Server(
             _listeners(launch, sockets),
             policy=_node_policy(settings, _services(settings)),

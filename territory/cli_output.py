@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeElapsedColumn,
@@ -32,10 +33,12 @@ def answer(arguments: argparse.Namespace, result: Mapping[str, Any], *, title: s
     if arguments.json:
         print(json.dumps(result))
         return
-    table = Table(title=title, title_justify="left", show_header=False, box=None, pad_edge=False)
+    table = Table(show_header=False, box=None, pad_edge=False)
     for key, value in result.items():
         table.add_row(key.replace("_", " "), _readable(key, value))
-    Console().print(table)
+    console = Console()
+    console.print(title, style="bold", highlight=False)
+    console.print(table)
 
 
 def _readable(key: str, value: Any) -> str:
@@ -77,10 +80,10 @@ def progress(description: str, *, unit: str) -> Iterator[Advance]:
     if unit == "bytes":
         columns += [DownloadColumn(), TransferSpeedColumn()]
     else:
-        columns += [TextColumn("{task.completed:,.0f}/{task.total:,.0f} " + unit)]
+        columns += [MofNCompleteColumn(), TextColumn(unit)]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
-        bar = bars.add_task(description, total=1)
+        bar = bars.add_task(description, total=None)
 
         def advance(done: int, total: int) -> None:
             bars.update(bar, completed=done, total=max(total, 1))
