@@ -210,8 +210,12 @@ def _study(directory: Path, images: int) -> tuple[Workload, str]:
     """Write a CT study; gives it and its UID."""
     name = f"study-{images}"
     files = write_ct_study(directory / name, seed=images, slices=images)
-    study_uid = str(pydicom.dcmread(files[0], stop_before_pixels=True).StudyInstanceUID)
-    return Workload(name=name, title=f"{images} CT", files=tuple(files)), study_uid
+    study = Workload(name=name, title=f"{images} CT", files=tuple(files))
+    return study, _study_uid(study)
+
+
+def _study_uid(study: Workload) -> str:
+    return str(pydicom.dcmread(study.files[0], stop_before_pixels=True).StudyInstanceUID)
 
 
 def _loaded(

@@ -38,8 +38,10 @@ from benchmarks.territory_cast import (
 __all__ = [
     "HOSPITALS",
     "PATIENTS",
+    "CharacterSet",
     "Hospital",
     "Patient",
+    "Region",
     "write_ct_study",
     "write_mr_study",
     "write_multiframe",

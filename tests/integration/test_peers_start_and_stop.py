@@ -146,11 +146,10 @@ def run_client_traced(
     trace: Path, server: StorageServer, images: list[Path], *, no_delay: bool
 ) -> subprocess.CompletedProcess[str]:
     """Run storescu under strace, with the environment that `run_client` gives it."""
+    traced: list[str | Path] = ["strace", "-f", "-e", "trace=setsockopt", "-o", trace]
+    client = ["storescu", "-aec", server.ae_title, server.host, str(server.port)]
     return subprocess.run(
-        [
-            *("strace", "-f", "-e", "trace=setsockopt", "-o", trace),
-            *("storescu", "-aec", server.ae_title, server.host, str(server.port), *images),
-        ],
+        [*traced, *client, *images],
         env=dicom_environment(no_delay=no_delay),
         capture_output=True,
         text=True,
