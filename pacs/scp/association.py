@@ -402,6 +402,9 @@ class AcceptedAssociation:
                 return  # before the association: the caller keeps ARTIM
             self._abort("idle")
         self._events.extend(upper.bytes_received(received))
+        if upper.closed and not self._events:
+            # The peer went away where the standard gives no indication, such as before its A-ASSOCIATE-RQ.
+            raise AssociationLost("lost")
         if self._stall.is_too_slow(received):
             self._abort("no_progress")
 
