@@ -33,8 +33,8 @@ from pacs.upper_layer.associate import (
     UserInformation,
 )
 from pacs.upper_layer.errors import AbortReason, LocalProtocolError, RemoteProtocolError
-from pacs.upper_layer.limits import AE_TITLE_BYTES_MAX, ASSOCIATE_FIXED_FIELDS_BYTES, UID_BYTES_MAX
-from pacs.upper_layer.repertoire import decode_text
+from pacs.upper_layer.limits import AE_TITLE_BYTES_MAX, ASSOCIATE_FIXED_FIELDS_BYTES
+from pacs.upper_layer.repertoire import decode_text, is_uid
 
 __all__ = [
     "decode_associate_accept",
@@ -346,9 +346,10 @@ def _item(item_type: int, content: bytes) -> bytes:
 
 
 def _uid_bytes(uid: str) -> bytes:
-    if not uid.isascii() or not 0 < len(uid) <= UID_BYTES_MAX:
+    raw = uid.encode("ascii", "replace")
+    if not is_uid(raw):
         raise LocalProtocolError("a UID must be 1 to 64 digits and dots")
-    return uid.encode("ascii")
+    return raw
 
 
 def _ae_title_bytes(title: str) -> bytes:

@@ -19,7 +19,7 @@ from typing import Final
 from pacs.upper_layer.command_elements import ELEMENTS, NO_DATA_SET, CommandField, ElementVr, Priority
 from pacs.upper_layer.command_reader import Command
 from pacs.upper_layer.errors import LocalProtocolError
-from pacs.upper_layer.limits import AE_TITLE_BYTES_MAX, UID_BYTES_MAX
+from pacs.upper_layer.limits import AE_TITLE_BYTES_MAX
 from pacs.upper_layer.repertoire import is_uid
 
 __all__ = ["encode_command", "response", "store_request", "store_response"]
@@ -48,9 +48,9 @@ def _element(number: int, value: bytes) -> bytes:
 
 
 def _uid_value(uid: str) -> bytes:
-    raw = uid.encode("ascii")
-    if len(raw) > UID_BYTES_MAX:
-        raise LocalProtocolError("a UID is longer than 64 characters")
+    raw = uid.encode("ascii", "replace")
+    if not is_uid(raw):
+        raise LocalProtocolError("a UID must be 1 to 64 digits and dots")
     return raw + b"\0" if len(raw) & 1 else raw
 
 
@@ -176,6 +176,12 @@ def store_response(
 ) -> bytes:
     """Write a C-STORE-RSP: what `encode_command` writes, several times faster.
 
+    Raises
+    ------
+    LocalProtocolError
+        If a value does not fit. So a command with an `error` is answered with `response`, which leaves out
+        the UIDs that are none.
+
     References
     ----------
     PS3.7 9.3.1.2
@@ -188,6 +194,8 @@ def store_response(
     if error_comment:
         comment = _element(0x0902, _text_value(error_comment, _ERROR_COMMENT_CHARACTERS_MAX))
         body_bytes += len(comment)
+    if not (0 <= message_id <= 0xFFFF and 0 <= status <= 0xFFFF):
+        raise LocalProtocolError("a message ID or a status does not fit two bytes")
     return b"".join(
         (
             _STORE_RESPONSE_HEAD.pack(0, 0, 4, body_bytes, 0, _AFFECTED_SOP_CLASS_UID, len(sop_class)),

@@ -88,7 +88,6 @@ _PDU_EVENTS: Final[Mapping[int, FsmEvent]] = MappingProxyType(
     }
 )
 
-_RECEIVING_DATA: Final = frozenset({State.DATA_TRANSFER, State.AWAITING_RELEASE_RP})
 _SENDING_DATA: Final = frozenset(state for event, state in TRANSITIONS if event is FsmEvent.P_DATA_REQUEST)
 # What a PDU that does not fit the state leads to; decided by its header, so its content is skipped unread.
 _SKIPPING: Final = frozenset({Action.AA_1, Action.AA_6, Action.AA_7, Action.AA_8})
@@ -222,7 +221,8 @@ class UpperLayer:
                 skipped = min(self._skip_left, self._end - self._start)
                 self._start += skipped
                 self._skip_left -= skipped
-            if self.state in _RECEIVING_DATA:
+            # The cells DT-2 and AR-6; by identity, because hashing a State costs a Python call per read.
+            if self.state is State.DATA_TRANSFER or self.state is State.AWAITING_RELEASE_RP:
                 self._start = self._receiver.receive(self._buffer, self._view, self._start, self._end, events)
                 if self._receiver.is_inside_pdu:
                     return

@@ -1,0 +1,1 @@
+"""Tests of the upper layer: no socket, no clock, bytes only."""
