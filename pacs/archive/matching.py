@@ -72,12 +72,16 @@ class InvalidKey(PeerError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatchingOptions:
-    """What was negotiated (PS3.4 C.5.1.1), and the zone of date-times that name none."""
+    """What was negotiated (PS3.4 C.5.1.1).
+
+    ``zone`` is the one of indexed date-times that name none, ``key_zone`` that of keys.
+    """
 
     fuzzy_names: bool = False
     combined_date_time: bool = False
     all_values: bool = False
     zone: tzinfo = UTC
+    key_zone: tzinfo = UTC
 
 
 class TextMatcher(Protocol):
@@ -468,7 +472,7 @@ def _compile_value(tag: int, vr: str, value: str, options: MatchingOptions) -> T
             return None
         return pattern if pattern.has_wildcards else ExactText(value=value)
     if vr in _TIME_VRS:
-        return _compile_time(tag, vr, value, options.zone)
+        return _compile_time(tag, vr, value, options)
     if vr in _NUMBER_VRS:
         number = _number(value)
         if number is None:
@@ -479,13 +483,13 @@ def _compile_value(tag: int, vr: str, value: str, options: MatchingOptions) -> T
     return ExactText(value=value)
 
 
-def _compile_time(tag: int, vr: str, value: str, zone: tzinfo) -> TextMatcher:
+def _compile_time(tag: int, vr: str, value: str, options: MatchingOptions) -> TextMatcher:
     try:
         if vr == "DA":
             return Dates(range=query_time.parse_date_range(value))
         if vr == "TM":
             return Times(interval=query_time.parse_time_range(value))
-        return DateTimes(interval=query_time.parse_date_time_range(value, zone), zone=zone)
+        return DateTimes(interval=query_time.parse_date_time_range(value, options.key_zone), zone=options.zone)
     except query_time.NotATime as error:
         raise InvalidKey(tag, str(error)) from error
 

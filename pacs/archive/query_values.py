@@ -47,11 +47,12 @@ def from_json(attributes: Mapping[str, Any]) -> Item:
         If it is not DICOM JSON: the index is damaged.
     """
     return {
-        int(tag, 16): _element_from_json(member) for tag, member in attributes.items() if "BulkDataURI" not in member
+        int(tag, 16): element_from_json(member) for tag, member in attributes.items() if "BulkDataURI" not in member
     }
 
 
-def _element_from_json(member: Mapping[str, Any]) -> Element:
+def element_from_json(member: Mapping[str, Any]) -> Element:
+    """Return one attribute of a DICOM JSON object; for errors see `from_json`."""
     vr: str = member["vr"]
     values = member.get("Value") or ()
     if vr == "SQ":
