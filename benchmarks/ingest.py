@@ -193,6 +193,8 @@ def measure_once(
         with measure.watched(server.process.pid) as usage:
             took_s = send(kind, server, hands, no_delay=no_delay)
         _check(kind, server, wanted=workload.images + warm_up.images)
+        # Without the warm-up, which ended first.
+        association_rates = server.association_rates()[1:]
     # Whoever comes next must not wait for what this server left in the page cache; what was
     # deleted unwritten is not written any more.
     os.sync()
@@ -205,6 +207,7 @@ def measure_once(
         took_s=took_s,
         cpu_s=usage.cpu_s,
         peak_memory_bytes=usage.peak_memory_bytes,
+        association_rates=tuple(association_rates),
     )
 
 

@@ -35,7 +35,8 @@ class Cell:
 class Measurement:
     """One server, once.
 
-    `cpu_s` and `peak_memory_bytes` (of its biggest process) are the measured server's.
+    `cpu_s` and `peak_memory_bytes` (of its biggest process) are the measured server's;
+    `association_rates` are images/s of each association, where the server logs them.
     """
 
     server: str
@@ -46,6 +47,7 @@ class Measurement:
     took_s: float
     cpu_s: float
     peak_memory_bytes: int
+    association_rates: tuple[float, ...] = ()
 
     @property
     def images_per_s(self) -> float:
@@ -76,6 +78,7 @@ class Summary:
     megabytes_per_s: float
     cpu_us_per_image: float
     peak_memory_bytes: int
+    association_images_per_s: float | None
 
 
 def summarise(measurements: Iterable[Measurement]) -> list[Summary]:
@@ -98,9 +101,15 @@ def summarise(measurements: Iterable[Measurement]) -> list[Summary]:
                 cpu_us_per_image=statistics.median(m.cpu_us_per_image for m in group),
                 # Not a median: what is promised about memory is promised about the worst.
                 peak_memory_bytes=max(m.peak_memory_bytes for m in group),
+                association_images_per_s=_median(rate for m in group for rate in m.association_rates),
             )
         )
     return summaries
+
+
+def _median(values: Iterable[float]) -> float | None:
+    found = list(values)
+    return statistics.median(found) if found else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +242,7 @@ def _rounded(value: object) -> object:
         return float(f"{value:.6g}")
     if isinstance(value, dict):
         return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
     return value
 

@@ -7,6 +7,7 @@ says it keeps is asked of it, or of its disk, after the measurement, and a wrong
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from benchmarks.peers.orthanc import orthanc
 from benchmarks.peers.processes import ServerProcess, free_port, is_listening
 from benchmarks.peers.pynetdicom_storage import MAX_PDU_BYTES, pynetdicom_storage
 from benchmarks.peers.telegarde_node import TelegardeNode
+from territory.settings_model import PDU_LENGTH_BYTES_DEFAULT
 
 _REPOSITORY = Path(__file__).parents[1]
 
@@ -33,13 +35,16 @@ class WrongResult(Exception):
 class RunningServer:
     """A server that can be sent to and measured.
 
-    `kept` counts the instances that it keeps; it may stop the server, so it comes last.
+    `kept` counts the instances that it keeps; it may stop the server, so it comes last. After it,
+    `association_rates` gives the images/s of each association as the server logged them, in the
+    order in which they ended; nothing when it does not.
     """
 
     ae_title: str
     port: int
     process: ServerProcess
     kept: Callable[[], int]
+    association_rates: Callable[[], list[float]] = list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +110,19 @@ def _telegarde(directory: Path, options: StartOptions) -> Iterator[RunningServer
         return int(answer["instances"])
 
     with node:
-        yield RunningServer(ae_title=node.ae_title, port=node.port, process=node.process, kept=kept)
+        yield RunningServer(
+            ae_title=node.ae_title,
+            port=node.port,
+            process=node.process,
+            kept=kept,
+            association_rates=lambda: _logged_rates(node.process.output()),
+        )
+
+
+def _logged_rates(log: str) -> list[float]:
+    """Read the rates out of the node's summary lines."""
+    lines = re.finditer(r"\bassociation_ended\b.*\bimages_per_s=([0-9.]+)", log)
+    return [float(line.group(1)) for line in lines]
 
 
 @contextmanager
@@ -181,7 +198,7 @@ _KINDS = (
         name="telegarde",
         title="Telegarde",
         durability="bytes on disk (fdatasync), index committed",
-        pdu="the node's default",
+        pdu=f"{PDU_LENGTH_BYTES_DEFAULT:,} (default)",
         nagle="always TCP_NODELAY",
         start=_telegarde,
         version=_telegarde_version,

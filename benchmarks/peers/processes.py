@@ -205,14 +205,15 @@ class ServerProcess:
         return self._process.poll()
 
     def output(self) -> str:
-        """Give the end of what the process printed."""
-        text = self._output_path.read_text(errors="replace")
-        return text[-OUTPUT_SHOWN_CHARACTERS:]
+        """Give what the process has printed."""
+        return self._output_path.read_text(errors="replace")
 
     def failed(self, what: str) -> PeerFailed:
         """Make the exception that says what is wrong and what the process printed."""
         state = "runs" if self.returncode is None else f"ended with status {self.returncode}"
-        return PeerFailed(f"{self.name} (process {self.pid}, {state}): {what}\n{self.output()}")
+        return PeerFailed(
+            f"{self.name} (process {self.pid}, {state}): {what}\n{self.output()[-OUTPUT_SHOWN_CHARACTERS:]}"
+        )
 
     def wait_until_ready(self, condition: Callable[[], bool], *, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait for a condition that the server brings about.

@@ -1,109 +1,133 @@
-"""Index rows and their outbox events without any bytes, for tests of what reads the index."""
+"""Rows of the index without ingest: entities described by keyword, inserted as ingest would.
 
+For query tests that need odd values or many studies; what ingest itself makes of data sets is tested elsewhere.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import xxhash
-from sqlalchemy import Column, Connection, String, insert, select
+from sqlalchemy import Connection, insert
 
-from foundation import outbox
-from foundation.database import Database
+from pacs.archive.attributes import ATTRIBUTE_BY_TAG, LEVEL_ATTRIBUTES, Level, Source
+from pacs.archive.person_name import person_name_key
 from pacs.archive.schema import instance, pack, patient, series, study
-from pacs.contracts import TOPIC_INSTANCES_STORED
 
-CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
-EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-PACK = "20260101T000000-0000.tar"
+_BY_KEYWORD = {attribute.keyword: attribute for attribute in LEVEL_ATTRIBUTES}
 
 
-def add_instances(
-    database: Database,
-    uids: Sequence[str],
-    *,
-    series_uid: str = "1.2.3.1",
-    study_uid: str = "1.2.3",
-    sop_class_uid: str = CT_IMAGE,
-    tell: bool = True,
-) -> int:
-    """Insert instances of one series as `pacs.archive.index` does, and their event when `tell`.
+@dataclass(frozen=True, kw_only=True)
+class InstanceRow:
+    """An instance; `values` by keyword."""
 
-    Returns
-    -------
-    int
-        The series_pk.
-    """
-    with database.write() as connection:
-        pack_pk = _key(connection, pack.c.pack_pk, {"name": PACK, "state": "open", "size_bytes": 0}, ["name"])
-        patient_pk = _key(
-            connection, patient.c.patient_pk, {"issuer": "NORTH", "patient_id": "1"}, ["issuer", "patient_id"]
-        )
-        of_study = {"patient_pk": patient_pk, "study_instance_uid": study_uid}
-        study_pk = _key(connection, study.c.study_pk, of_study, list(of_study))
-        of_series = {"study_pk": study_pk, "series_instance_uid": series_uid}
-        series_pk = _key(connection, series.c.series_pk, of_series, list(of_series))
-        connection.execute(
-            insert(instance),
-            [
-                {
-                    "series_pk": series_pk,
-                    "sop_instance_uid": uid,
-                    "sop_class_uid": sop_class_uid,
-                    "transfer_syntax_uid": EXPLICIT_LITTLE,
-                    "instance_number": "1",
-                    "pack_pk": pack_pk,
-                    "file_offset": position * 1024,
-                    "file_length_bytes": len(file_of(uid)),
-                    "dataset_offset": DATASET_OFFSET,
-                    "digest": xxhash.xxh3_128_digest(file_of(uid)[DATASET_OFFSET:]),
-                }
-                for position, uid in enumerate(uids)
-            ],
-        )
-        if tell:
-            tell_stored(connection, series_pk, uids)
-        return series_pk
+    values: Mapping[str, str | int]
+    is_damaged: bool = False
 
 
-def _key(connection: Connection, key: Column[int], values: Mapping[str, Any], unique: Sequence[str]) -> int:
-    """Return the key of a row, inserted with '' in every other column that wants text, unless it is there."""
-    table = key.table
-    found = connection.execute(select(key).where(*(table.c[name] == values[name] for name in unique))).scalar()
-    if found is not None:
-        return found
-    blank = {
-        column.name: ""
-        for column in table.c
-        if isinstance(column.type, String) and not column.nullable and column.default is None
+@dataclass(frozen=True, kw_only=True)
+class SeriesRow:
+    """A series; `attributes` is DICOM JSON by tag."""
+
+    values: Mapping[str, str]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    instances: Sequence[InstanceRow] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRow:
+    """A study; its counts and sets are made from its series."""
+
+    values: Mapping[str, str]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    series: Sequence[SeriesRow] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatientRow:
+    """A patient."""
+
+    values: Mapping[str, str]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    studies: Sequence[StudyRow] = ()
+
+
+def json_member(keyword: str, *values: Any) -> dict[str, Any]:
+    """Return one member of a DICOM JSON object, by keyword."""
+    attribute = _BY_KEYWORD[keyword]
+    return {f"{attribute.tag:08X}": {"vr": attribute.vr, "Value": list(values)}}
+
+
+def insert_patient(connection: Connection, row: PatientRow) -> int:
+    """Insert a patient with everything below; return its key."""
+    values = _columns(Level.PATIENT, row.values)
+    values["patient_name_key"] = person_name_key(values["patient_name"])
+    patient_pk = _insert(connection, patient, {**values, "attributes": json.dumps(row.attributes)})
+    for one in row.studies:
+        insert_study(connection, patient_pk, one)
+    return patient_pk
+
+
+def insert_study(connection: Connection, patient_pk: int, row: StudyRow) -> int:
+    """Insert a study with everything below; return its key."""
+    values = _columns(Level.STUDY, row.values)
+    values["referring_physician_name_key"] = person_name_key(values["referring_physician_name"])
+    modalities = sorted({one.values["Modality"] for one in row.series if one.values.get("Modality")})
+    classes = sorted({str(i.values["SOPClassUID"]) for one in row.series for i in one.instances})
+    values["modalities_in_study"] = row.values.get("ModalitiesInStudy", "\\".join(modalities))
+    values["sop_classes_in_study"] = row.values.get("SOPClassesInStudy", "\\".join(classes))
+    counts = {
+        "number_of_study_related_series": len(row.series),
+        "number_of_study_related_instances": sum(len(one.instances) for one in row.series),
     }
-    return connection.execute(insert(table).values({**blank, **values}).returning(key)).scalar_one()
-
-
-DATASET_OFFSET = 8
-
-
-def file_of(uid: str) -> bytes:
-    """Return the bytes that stand for an instance's Part 10 file: a head of `DATASET_OFFSET`, then the data set."""
-    return b"PREAMBLE" + uid.encode() * 3
-
-
-def tell_stored(connection: Connection, series_pk: int, uids: Sequence[str]) -> None:
-    """Append the event for instances of one series."""
-    outbox.append(
-        connection,
-        TOPIC_INSTANCES_STORED,
-        {
-            "issuer": "NORTH",
-            "study_instance_uid": "1.2.3",
-            "study_pk": 1,
-            "series": [
-                {
-                    "series_instance_uid": "1.2.3.1",
-                    "series_pk": series_pk,
-                    "modality": "CT",
-                    "sop_instance_uids": list(uids),
-                }
-            ],
-            "calling_aet": "CT1",
-        },
-        created_at_s=0.0,
+    study_pk = _insert(
+        connection, study, {**values, **counts, "patient_pk": patient_pk, "attributes": json.dumps(row.attributes)}
     )
+    for one in row.series:
+        insert_series(connection, study_pk, one)
+    return study_pk
+
+
+def insert_series(connection: Connection, study_pk: int, row: SeriesRow) -> int:
+    """Insert a series with its instances; return its key."""
+    values = _columns(Level.SERIES, row.values)
+    values["number_of_series_related_instances"] = len(row.instances)
+    series_pk = _insert(
+        connection, series, {**values, "study_pk": study_pk, "attributes": json.dumps(row.attributes)}
+    )
+    for number, one in enumerate(row.instances):
+        columns = _columns(Level.IMAGE, one.values)
+        place = {
+            "series_pk": series_pk,
+            "pack_pk": 1,
+            "file_offset": 4096 * number,
+            "file_length_bytes": 4096,
+            "dataset_offset": 400,
+            "digest": bytes(16),
+            "is_damaged": int(one.is_damaged),
+        }
+        connection.execute(insert(instance).values({**columns, **place}))
+    return series_pk
+
+
+def insert_pack(connection: Connection) -> None:
+    """Insert the one pack that all instances are in."""
+    connection.execute(insert(pack).values(pack_pk=1, name="lane-0001", state="open", size_bytes=0))
+
+
+def _columns(level: Level, values: Mapping[str, Any]) -> dict[str, Any]:
+    known = [a for a in ATTRIBUTE_BY_TAG.values() if a.level is level and a.source is Source.COLUMN]
+    unknown = values.keys() - {attribute.keyword for attribute in known}
+    assert not unknown, unknown
+    defaults: dict[str, Any] = {"Rows": None, "Columns": None, "NumberOfFrames": None}
+    return {
+        str(attribute.column): values.get(attribute.keyword, defaults.get(attribute.keyword, ""))
+        for attribute in known
+        if not attribute.keyword.startswith("NumberOf") or attribute.keyword == "NumberOfFrames"
+    }
+
+
+def _insert(connection: Connection, table: Any, values: Mapping[str, Any]) -> int:
+    result = connection.execute(insert(table).values(values))
+    assert result.inserted_primary_key is not None
+    return int(result.inserted_primary_key[0])

@@ -17,11 +17,12 @@ from benchmarks.peers.processes import (
     wait_until,
 )
 from benchmarks.peers.pynetdicom_storage import pynetdicom_storage
-from benchmarks.peers.telegarde_node import TelegardeNode, run_telegarde, telegarde_json
+from benchmarks.peers.telegarde_node import CommandFailed, TelegardeNode, run_telegarde, telegarde_json
 
 __all__ = [
     "LOOPBACK",
     "Certificates",
+    "CommandFailed",
     "KeyAndCertificate",
     "OrthancServer",
     "PeerFailed",

@@ -44,12 +44,13 @@ def measure_tiny(kind: ServerKind, directory: Path) -> Measurement:
     )
 
 
-@pytest.mark.parametrize("name", ["storescp", "storescp-tuned", "orthanc", "pynetdicom", "bare"])
+@pytest.mark.parametrize("name", list(SERVERS))
 def test_a_server_is_measured_and_nothing_of_it_is_left(name: str, tmp_path: Path) -> None:
     measured = measure_tiny(SERVERS[name], tmp_path)
     assert measured.images == 4
     assert measured.took_s > 0
     assert measured.peak_memory_bytes > 1_000_000
+    assert len(measured.association_rates) == (1 if name == "telegarde" else 0)
     assert not (tmp_path / "servers" / name).exists()
 
 

@@ -19,10 +19,12 @@ from benchmarks.studies import write_ct_study
 from tests.harness import sample_files
 from tests.harness.peers import (
     LOOPBACK,
+    CommandFailed,
     OrthancServer,
     PeerFailed,
     ServerProcess,
     StorageServer,
+    TelegardeNode,
     TlsIdentity,
     dcmqrscp,
     dicom_environment,
@@ -34,6 +36,7 @@ from tests.harness.peers import (
     pynetdicom_storage,
     run_client,
     storescp,
+    telegarde_json,
 )
 
 Starter = Callable[[Path], AbstractContextManager[StorageServer]]
@@ -53,7 +56,7 @@ def addresses_listened_on(port: int) -> set[str]:
 LOOPBACK_IN_HEXADECIMAL = "0100007F"
 
 
-def store(server: StorageServer | OrthancServer, images: list[Path]) -> None:
+def store(server: StorageServer | OrthancServer | TelegardeNode, images: list[Path]) -> None:
     finished = run_client("storescu", ["-aec", server.ae_title, server.host, str(server.port), *images])
     assert finished.returncode == 0, finished.stderr
 
@@ -114,6 +117,29 @@ def test_dcmtk_can_call_over_tls_and_a_stranger_cannot(tmp_path: Path) -> None:
         ):
             identity = TlsIdentity(own=own, trusted=trusted)
             assert (echo(*identity.dcmtk_arguments()) == 0) is may_enter
+
+
+def test_our_node_starts_again_on_its_data_after_it_was_stopped_or_killed(images: list[Path], tmp_path: Path) -> None:
+    node = TelegardeNode(tmp_path, workers=1)
+    with node:
+        assert addresses_listened_on(node.port) == {LOOPBACK_IN_HEXADECIMAL}
+        assert addresses_listened_on(node.http_port) == {LOOPBACK_IN_HEXADECIMAL}
+        store(node, images[:1])
+        assert node.status()["instances"] == 1
+        assert node.stop() == 0
+        node.start()
+        store(node, images[1:2])
+        node.kill()
+        node.start()
+        store(node, images[2:])
+    assert node.process.returncode == 0
+    assert node.verify()["instances"] == 3
+    assert not is_listening(node.port)
+
+
+def test_a_command_of_ours_that_prints_no_json_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailed, match="telegarde reindexx"):
+        telegarde_json("reindexx", "--data", tmp_path)
 
 
 def test_postgresql_makes_databases_and_is_gone_afterwards() -> None:

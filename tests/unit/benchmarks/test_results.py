@@ -13,7 +13,14 @@ from benchmarks.results import Cell, Goal, Measurement, judge, ratios, summarise
 CELL = Cell(workload="ct", nagle="off", associations=4)
 
 
-def measured(server: str, took_s: float, *, cpu_s: float = 1.0, peak: int = 10) -> Measurement:
+def measured(
+    server: str,
+    took_s: float,
+    *,
+    cpu_s: float = 1.0,
+    peak: int = 10,
+    rates: tuple[float, ...] = (),
+) -> Measurement:
     return Measurement(
         server=server,
         cell=CELL,
@@ -23,13 +30,14 @@ def measured(server: str, took_s: float, *, cpu_s: float = 1.0, peak: int = 10) 
         took_s=took_s,
         cpu_s=cpu_s,
         peak_memory_bytes=peak,
+        association_rates=rates,
     )
 
 
 MEASUREMENTS = [
-    measured("ours", 1.0, cpu_s=0.1, peak=30),
+    measured("ours", 1.0, cpu_s=0.1, peak=30, rates=(20.0, 30.0)),
     measured("theirs", 2.0, cpu_s=0.5),
-    measured("ours", 0.5, cpu_s=0.2, peak=50),
+    measured("ours", 0.5, cpu_s=0.2, peak=50, rates=(70.0,)),
     measured("theirs", 4.0, cpu_s=0.4),
     measured("ours", 0.1, cpu_s=0.9, peak=40),
     measured("theirs", 5.0, cpu_s=0.3),
@@ -43,7 +51,9 @@ def test_a_summary_has_medians_the_range_of_the_rate_and_the_worst_peak() -> Non
     assert (ours.images_per_s_lowest, ours.images_per_s_highest) == (100.0, 1000.0)
     assert ours.cpu_us_per_image == pytest.approx(2000.0)
     assert ours.peak_memory_bytes == 50
+    assert ours.association_images_per_s == 30.0
     assert theirs.images_per_s == 25.0
+    assert theirs.association_images_per_s is None
 
 
 def test_a_ratio_divides_medians_of_the_same_cell() -> None:
