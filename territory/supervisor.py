@@ -202,8 +202,6 @@ class Supervisor:
             # Standard output belongs to the command line's answers.
             stdout=sys.stderr.fileno(),
             pass_fds=[self._table.descriptor, *self._inherited, *(port.descriptor for port in launch.ports)],
-            # Ctrl-C in a terminal reaches a whole process group: the supervisor decides what workers get.
-            process_group=0,
         )
         place.process, place.started_at_s = process, now_s
         assert process.stdin is not None

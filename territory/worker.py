@@ -68,6 +68,7 @@ def _catch_signals() -> int:
 
 def main() -> int:
     """Run one worker: the program that `territory.supervisor` starts."""
+    # Ctrl-C in a terminal reaches the whole process group: the supervisor decides what workers get.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         launch = read_launch(sys.stdin.fileno())

@@ -401,6 +401,9 @@ class AcceptedAssociation:
             if not upper.contexts:
                 return  # before the association: the caller keeps ARTIM
             self._abort("idle")
+        if received == 0 and self._is_stopping:
+            # `stop` ended our side of the stream: the other side is open, so the peer can still be told.
+            self._abort("node_stopping")
         self._events.extend(upper.bytes_received(received))
         if upper.closed and not self._events:
             # The peer went away where the standard gives no indication, such as before its A-ASSOCIATE-RQ.
@@ -447,8 +450,6 @@ class AcceptedAssociation:
             self._linger()
             raise AssociationLost("rejected")
         if isinstance(event, TransportClosed):
-            if self._is_stopping:
-                self._abort("node_stopping")
             raise AssociationLost("lost")
 
     def _abort(self, reason: str) -> NoReturn:
