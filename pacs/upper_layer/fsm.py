@@ -139,83 +139,60 @@ class ActionDefinition:
     closes_transport: bool = False
 
 
-def _actions() -> dict[Action, ActionDefinition]:
-    sta1, sta6, sta13 = State.IDLE, State.DATA_TRANSFER, State.AWAITING_TRANSPORT_CLOSE
-    row = ActionDefinition
-    return {
-        # Table 9-6: association establishment
-        Action.AE_1: row(meaning="issue TRANSPORT CONNECT request", next_state=State.AWAITING_TRANSPORT_OPEN),
-        Action.AE_2: row(meaning="send A-ASSOCIATE-RQ", next_state=State.AWAITING_ASSOCIATE_AC_OR_RJ),
-        Action.AE_3: row(meaning="confirm A-ASSOCIATE (accept)", next_state=sta6),
-        Action.AE_4: row(
-            meaning="confirm A-ASSOCIATE (reject), close transport",
-            next_state=sta1,
-            closes_transport=True,
-        ),
-        Action.AE_5: row(
-            meaning="issue transport connection response, start ARTIM",
-            next_state=State.AWAITING_ASSOCIATE_RQ,
-            artim=Artim.START,
-        ),
-        Action.AE_6: row(
-            meaning="stop ARTIM; acceptable: indicate A-ASSOCIATE; else send A-ASSOCIATE-RJ, start ARTIM",
-            next_state=State.AWAITING_LOCAL_ASSOCIATE_RESPONSE,
-            otherwise=sta13,
-            artim=Artim.STOP,
-        ),
-        Action.AE_7: row(meaning="send A-ASSOCIATE-AC", next_state=sta6),
-        Action.AE_8: row(meaning="send A-ASSOCIATE-RJ, start ARTIM", next_state=sta13, artim=Artim.START),
-        # Table 9-7: data transfer
-        Action.DT_1: row(meaning="send P-DATA-TF", next_state=sta6),
-        Action.DT_2: row(meaning="indicate P-DATA", next_state=sta6),
-        # Table 9-8: release
-        Action.AR_1: row(meaning="send A-RELEASE-RQ", next_state=State.AWAITING_RELEASE_RP),
-        Action.AR_2: row(meaning="indicate A-RELEASE", next_state=State.AWAITING_LOCAL_RELEASE_RESPONSE),
-        Action.AR_3: row(meaning="confirm A-RELEASE, close transport", next_state=sta1, closes_transport=True),
-        Action.AR_4: row(meaning="send A-RELEASE-RP, start ARTIM", next_state=sta13, artim=Artim.START),
-        Action.AR_5: row(meaning="stop ARTIM", next_state=sta1, artim=Artim.STOP, closes_transport=True),
-        Action.AR_6: row(meaning="indicate P-DATA", next_state=State.AWAITING_RELEASE_RP),
-        Action.AR_7: row(meaning="send P-DATA-TF", next_state=State.AWAITING_LOCAL_RELEASE_RESPONSE),
-        Action.AR_8: row(
-            meaning="indicate A-RELEASE (collision)",
-            next_state=State.COLLISION_REQUESTOR_AWAITING_LOCAL_RESPONSE,
-            otherwise=State.COLLISION_ACCEPTOR_AWAITING_RELEASE_RP,
-        ),
-        Action.AR_9: row(meaning="send A-RELEASE-RP", next_state=State.COLLISION_REQUESTOR_AWAITING_RELEASE_RP),
-        Action.AR_10: row(
-            meaning="confirm A-RELEASE",
-            next_state=State.COLLISION_ACCEPTOR_AWAITING_LOCAL_RESPONSE,
-        ),
-        # Table 9-9: abort
-        Action.AA_1: row(
-            meaning="send A-ABORT (service user), start or restart ARTIM",
-            next_state=sta13,
-            artim=Artim.START,
-        ),
-        Action.AA_2: row(
-            meaning="stop ARTIM, close transport",
-            next_state=sta1,
-            artim=Artim.STOP,
-            closes_transport=True,
-        ),
-        Action.AA_3: row(
-            meaning="indicate A-ABORT or A-P-ABORT, close transport",
-            next_state=sta1,
-            closes_transport=True,
-        ),
-        Action.AA_4: row(meaning="indicate A-P-ABORT", next_state=sta1, closes_transport=True),
-        Action.AA_5: row(meaning="stop ARTIM", next_state=sta1, artim=Artim.STOP, closes_transport=True),
-        Action.AA_6: row(meaning="ignore PDU", next_state=sta13),
-        Action.AA_7: row(meaning="send A-ABORT", next_state=sta13),
-        Action.AA_8: row(
-            meaning="send A-ABORT (service provider), indicate A-P-ABORT, start ARTIM",
-            next_state=sta13,
-            artim=Artim.START,
-        ),
-    }
+_LEAVE, _START, _STOP = Artim.LEAVE, Artim.START, Artim.STOP
+
+# Action, next state (with the second outcome of AE-6 and AR-8), timer, whether the transport is closed, meaning.
+_ACTION_ROWS: Final[tuple[tuple[str, str, Artim, bool, str], ...]] = (
+    # Table 9-6: association establishment
+    ("AE-1", "Sta4", _LEAVE, False, "issue TRANSPORT CONNECT request"),
+    ("AE-2", "Sta5", _LEAVE, False, "send A-ASSOCIATE-RQ"),
+    ("AE-3", "Sta6", _LEAVE, False, "confirm A-ASSOCIATE (accept)"),
+    ("AE-4", "Sta1", _LEAVE, True, "confirm A-ASSOCIATE (reject), close transport"),
+    ("AE-5", "Sta2", _START, False, "issue transport connection response, start ARTIM"),
+    ("AE-6", "Sta3/Sta13", _STOP, False, "stop ARTIM; indicate A-ASSOCIATE, or send A-ASSOCIATE-RJ and start ARTIM"),
+    ("AE-7", "Sta6", _LEAVE, False, "send A-ASSOCIATE-AC"),
+    ("AE-8", "Sta13", _START, False, "send A-ASSOCIATE-RJ, start ARTIM"),
+    # Table 9-7: data transfer
+    ("DT-1", "Sta6", _LEAVE, False, "send P-DATA-TF"),
+    ("DT-2", "Sta6", _LEAVE, False, "indicate P-DATA"),
+    # Table 9-8: release
+    ("AR-1", "Sta7", _LEAVE, False, "send A-RELEASE-RQ"),
+    ("AR-2", "Sta8", _LEAVE, False, "indicate A-RELEASE"),
+    ("AR-3", "Sta1", _LEAVE, True, "confirm A-RELEASE, close transport"),
+    ("AR-4", "Sta13", _START, False, "send A-RELEASE-RP, start ARTIM"),
+    ("AR-5", "Sta1", _STOP, True, "stop ARTIM"),
+    ("AR-6", "Sta7", _LEAVE, False, "indicate P-DATA"),
+    ("AR-7", "Sta8", _LEAVE, False, "send P-DATA-TF"),
+    ("AR-8", "Sta9/Sta10", _LEAVE, False, "indicate A-RELEASE (collision)"),
+    ("AR-9", "Sta11", _LEAVE, False, "send A-RELEASE-RP"),
+    ("AR-10", "Sta12", _LEAVE, False, "confirm A-RELEASE"),
+    # Table 9-9: abort
+    ("AA-1", "Sta13", _START, False, "send A-ABORT (service user), start or restart ARTIM"),
+    ("AA-2", "Sta1", _STOP, True, "stop ARTIM, close transport"),
+    ("AA-3", "Sta1", _LEAVE, True, "indicate A-ABORT or A-P-ABORT, close transport"),
+    ("AA-4", "Sta1", _LEAVE, True, "indicate A-P-ABORT"),
+    ("AA-5", "Sta1", _STOP, True, "stop ARTIM"),
+    ("AA-6", "Sta13", _LEAVE, False, "ignore PDU"),
+    ("AA-7", "Sta13", _LEAVE, False, "send A-ABORT"),
+    ("AA-8", "Sta13", _START, False, "send A-ABORT (service provider), indicate A-P-ABORT, start ARTIM"),
+)
 
 
-ACTIONS: Final[Mapping[Action, ActionDefinition]] = MappingProxyType(_actions())
+def _definition(row: tuple[str, str, Artim, bool, str]) -> ActionDefinition:
+    _, next_states, artim, closes_transport, meaning = row
+    first, _, second = next_states.partition("/")
+    return ActionDefinition(
+        meaning=meaning,
+        next_state=State(first),
+        otherwise=State(second) if second else None,
+        artim=artim,
+        closes_transport=closes_transport,
+    )
+
+
+ACTIONS: Final[Mapping[Action, ActionDefinition]] = MappingProxyType(
+    {Action(row[0]): _definition(row) for row in _ACTION_ROWS}
+)
 """PS3.8 Tables 9-6 to 9-9."""
 
 # Each row of Table 9-10 as runs of states with the same action, by the numbers of the states.
