@@ -29,7 +29,7 @@ import pydicom
 from rich.progress import Progress
 
 from benchmarks import measure, reports
-from benchmarks.peers.dcmtk import StorageServer, run_client, storescp
+from benchmarks.peers.dcmtk import Client, StorageServer, run_client, storescp
 from benchmarks.peers.processes import LOOPBACK, PeerFailed
 from benchmarks.reports import Report
 from benchmarks.results import Cell, Goal, Measurement
@@ -131,11 +131,11 @@ def retrieve_once(
     WrongResult
         When other than the whole study arrived.
     """
-    client = "movescu" if retrieval.verb == "move" else "getscu"
+    client: Client = "movescu" if retrieval.verb == "move" else "getscu"
     with measure.watched(server.process.pid) as usage:
         begun_s = time.monotonic()
         finished = run_client(
-            client,  # type: ignore[arg-type]  # one of two members of the Literal
+            client,
             retrieval.arguments(server, directory),
             no_delay=no_delay,
             timeout_s=RETRIEVAL_TIMEOUT_S,
