@@ -154,7 +154,7 @@ class FindService:
         )
         offending = None if tag is None else (tag,)
         association.send(
-            context.context_id, response(command, status, error_comment=comment, offending_element=offending)
+            context.context_id, response(command, status, error_comment=comment, offending_elements=offending)
         )
 
 
