@@ -92,9 +92,7 @@ def insert_series(connection: Connection, study_pk: int, row: SeriesRow) -> int:
     """Insert a series with its instances; return its key."""
     values = _columns(Level.SERIES, row.values)
     values["number_of_series_related_instances"] = len(row.instances)
-    series_pk = _insert(
-        connection, series, {**values, "study_pk": study_pk, "attributes": json.dumps(row.attributes)}
-    )
+    series_pk = _insert(connection, series, {**values, "study_pk": study_pk, "attributes": json.dumps(row.attributes)})
     for number, one in enumerate(row.instances):
         columns = _columns(Level.IMAGE, one.values)
         place = {
