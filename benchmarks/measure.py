@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import resource
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -55,6 +56,12 @@ def cpu_seconds(session: int) -> float:
         Id of the process that leads the session, as `ServerProcess` starts its servers.
     """
     return sum(process.cpu_ticks for process in _processes(session)) / _CLOCK_TICKS_PER_S
+
+
+def collected_children_cpu_seconds() -> float:
+    """Sum user and system time of those children of this process that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def peak_memory_bytes(session: int) -> int:

@@ -13,7 +13,7 @@ import matplotlib as mpl
 
 from benchmarks.results import Summary
 
-_COLOURS = ("#00666b", "#c8553d", "#e09f3e", "#7d8597", "#a3b18a", "#c9cba3")
+_COLOURS = ("#00666b", "#c8553d", "#e09f3e", "#7d8597", "#a3b18a", "#c9cba3", "#b56576")
 
 
 def draw(

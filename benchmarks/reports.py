@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -103,9 +103,13 @@ def conditions(
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """How the measurements of a benchmark are told."""
+    """How the measurements of a benchmark are told.
+
+    `titles` names what is compared with and is not one of `SERVERS`.
+    """
 
     title: str
+    titles: Mapping[str, str] = field(default_factory=dict)
     compared_with: Sequence[str]
     goals: Sequence[Goal]
 
@@ -145,7 +149,7 @@ class Report:
             picture,
             title=self.title,
             footnote=_footnote(about),
-            titles={kind.name: kind.title for kind in SERVERS.values()},
+            titles={**{kind.name: kind.title for kind in SERVERS.values()}, **self.titles},
             summaries=summaries,
         )
         if is_quick:

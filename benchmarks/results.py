@@ -36,7 +36,7 @@ class Measurement:
     """One server, once.
 
     `cpu_s` and `peak_memory_bytes` (of its biggest process) are the measured server's;
-    `association_rates` are images/s of each association, where the server logs them.
+    a peak of 0 was not measured. `association_rates` are images/s of each association, where the server logs them.
     """
 
     server: str
@@ -278,7 +278,7 @@ def print_tables(
             f"{summary.images_per_s:.1f}",
             f"{summary.megabytes_per_s:.0f}",
             f"{summary.cpu_us_per_image:.0f}",
-            f"{summary.peak_memory_bytes / 1e6:.0f}",
+            f"{summary.peak_memory_bytes / 1e6:.0f}" if summary.peak_memory_bytes else "",
             "" if ratio is None else f"{ratio.images_per_s:.2f}",
             "" if cpu_ratio is None else f"{cpu_ratio:.2f}",
         )

@@ -1,13 +1,14 @@
 """Measures how fast studies are sent out: our node and Orthanc, interleaved, to DCMTK.
 
-    python -m benchmarks.retrieve            everything, some minutes
+    python -m benchmarks.retrieve            everything, about a quarter of an hour
     python -m benchmarks.retrieve --quick    a smoke run of some seconds; its figures mean nothing
 
-Both servers are loaded with the same studies and stay up. In turn, DCMTK's `movescu` has each of
-them send a study to DCMTK's `storescp`, and `getscu` fetches it. What arrives is counted after each
-retrieval and deleted. The time is that of the whole `movescu` or `getscu` process. The images were
-written a moment before, so they are read from the page cache; reading from a cold disk is not
-measured here.
+The servers are loaded with the same studies and stay up. In turn, DCMTK's `movescu` has each of
+them send a study to DCMTK's `storescp`, and `getscu` fetches it; and DCMTK's `storescu` sends the
+same files to the same `storescp` without any archive, which shows what that destination can take.
+What arrives is counted after each retrieval and deleted. The time is that of the whole client
+process. The images were written a moment before, so they are read from the page cache; reading
+from a cold disk is not measured here.
 
 What the figures mean: see README.md beside this file.
 """
@@ -24,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pydicom
 from rich.progress import Progress
@@ -41,7 +43,15 @@ from benchmarks.workloads import Workload
 #: What can be asked for studies.
 ARCHIVES = ("telegarde", "orthanc")
 
-DESTINATION_AE_TITLE = "DEST"
+#: Not an archive: storescu sends the files themselves.
+DIRECT = "direct"
+
+#: The ways to retrieve: to a storescp with these options, or (None) to getscu.
+DESTINATIONS: Mapping[str, tuple[str, ...] | None] = {
+    "move": (),
+    "move, PDU 128 KiB": ("+B", "--max-pdu", "131072"),
+    "get": None,
+}
 
 #: Two thousand images through Orthanc with Nagle on take a minute or two.
 RETRIEVAL_TIMEOUT_S = 900.0
@@ -53,7 +63,8 @@ _SIZE_TOLERANCE = 0.02
 
 REPORT = Report(
     title="Sending studies out (medians)",
-    compared_with=["orthanc"],
+    compared_with=["orthanc", DIRECT],
+    titles={DIRECT: "DCMTK storescu from the files, no archive"},
     goals=(
         Goal(
             title="images/s of C-MOVE against Orthanc, 250 images",
@@ -66,9 +77,10 @@ REPORT = Report(
 )
 
 RECEIVER = {
-    "move": "DCMTK movescu; images to DCMTK storescp --fork with its default PDU of 16,384 bytes",
-    "get": "DCMTK getscu with its default PDU of 16,384 bytes",
-    "time": "of the whole movescu or getscu process",
+    "move": "DCMTK movescu; images to DCMTK storescp --fork, default PDU of 16,384 bytes",
+    "move, PDU 128 KiB": "DCMTK movescu; images to DCMTK storescp --fork +B --max-pdu 131072",
+    "get": "DCMTK getscu, default PDU of 16,384 bytes",
+    "time": "of the whole movescu, getscu or storescu process",
     "nagle": "off: TCP_NODELAY=1 in the environment of DCMTK's tools and of Orthanc; on: default",
     "cache": "images were stored just before and are read from memory",
 }
@@ -76,25 +88,25 @@ RECEIVER = {
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval:
-    """One way to get one study."""
+    """One way (a key of `DESTINATIONS`) to get one study."""
 
-    verb: str
+    way: str
     study: Workload
     study_uid: str
 
     @property
     def name(self) -> str:
         """For the tables."""
-        return f"{self.verb} {self.study.images}"
+        return f"{self.way} {self.study.images}"
 
-    def arguments(self, server: RunningServer, directory: Path) -> list[str]:
-        """Give the command line of `movescu` or `getscu`."""
-        how = ["-aem", DESTINATION_AE_TITLE] if self.verb == "move" else ["--output-directory", str(directory)]
-        return [
-            *("--study", *how, "-aet", "BENCHMARK", "-aec", server.ae_title),
-            *("-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={self.study_uid}"),
-            *(LOOPBACK, str(server.port)),
-        ]
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """What one retrieval took; `cpu_s` and `peak_memory_bytes` are the sender's."""
+
+    took_s: float
+    cpu_s: float
+    peak_memory_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,48 +114,116 @@ class Plan:
     """What is measured."""
 
     servers: tuple[str, ...]
-    verbs: tuple[str, ...]
+    ways: tuple[str, ...]
     images: tuple[int, ...]
     nagle: tuple[str, ...]
     repetitions: int
     workers: int | None
 
 
-def retrieve_once(
-    server: RunningServer, retrieval: Retrieval, directory: Path, *, no_delay: bool
-) -> tuple[float, measure.Usage]:
-    """Retrieve a study, count what arrived, and delete it.
+class Bench:
+    """The servers and destinations of one setting of Nagle, running and loaded."""
 
-    Parameters
-    ----------
-    directory : Path
-        Where the images arrive; empty before and after.
+    def __init__(self, plan: Plan, directory: Path, *, no_delay: bool) -> None:
+        self._plan = plan
+        self._directory = directory
+        self._no_delay = no_delay
+        self._stack = ExitStack()
+        self._servers: dict[str, RunningServer] = {}
+        self._destinations: dict[str, StorageServer] = {}
 
-    Returns
-    -------
-    (float, Usage)
-        Seconds, and what the server used.
+    def __enter__(self) -> Self:
+        for number, way in enumerate(self._plan.ways):
+            options = DESTINATIONS[way]
+            if options is not None:
+                place = self._directory / "destinations" / str(number)
+                started_here = storescp(place, ae_title=f"DEST{number}", options=options, no_delay=self._no_delay)
+                self._destinations[way] = self._stack.enter_context(started_here)
+        return self
 
-    Raises
-    ------
-    PeerFailed
-        When the retrieving program failed.
-    WrongResult
-        When other than the whole study arrived.
-    """
-    client: Client = "movescu" if retrieval.verb == "move" else "getscu"
-    with measure.watched(server.process.pid) as usage:
-        begun_s = time.monotonic()
-        finished = run_client(
-            client,
-            retrieval.arguments(server, directory),
-            no_delay=no_delay,
-            timeout_s=RETRIEVAL_TIMEOUT_S,
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        shutil.rmtree(self._directory / "destinations", ignore_errors=True)
+
+    def load(self, studies: Sequence[Workload]) -> None:
+        """Start the servers and fill them, at full speed however slowly they will be asked."""
+        options = StartOptions(
+            no_delay=self._no_delay,
+            workers=self._plan.workers,
+            destinations={d.ae_title: d.port for d in self._destinations.values()},
         )
+        for name in self._plan.servers:
+            if name == DIRECT:
+                continue
+            kind = SERVERS[name]
+            server = self._stack.enter_context(started(kind, self._directory / "servers", options))
+            for study in studies:
+                hands = study.deal(_LOADING_ASSOCIATIONS, self._directory / "dealt")
+                send(kind, server, hands, no_delay=True)
+            self._servers[name] = server
+        os.sync()
+
+    def retrieve(self, name: str, retrieval: Retrieval) -> Taken:
+        """Have one server send a study, count what arrived, and delete it.
+
+        Raises
+        ------
+        PeerFailed
+            When the retrieving program failed.
+        WrongResult
+            When other than the whole study arrived.
+        """
+        destination = self._destinations.get(retrieval.way)
+        if destination is not None:
+            arrival = destination.directory
+        else:
+            arrival = self._directory / "fetched"
+            arrival.mkdir(exist_ok=True)
+        if name == DIRECT:
+            assert destination is not None
+            taken = self._send_directly(destination, retrieval.study)
+        else:
+            taken = self._ask(self._servers[name], destination, retrieval.study_uid, arrival)
+        _empty(arrival, retrieval)
+        os.sync()
+        return taken
+
+    def _ask(
+        self,
+        server: RunningServer,
+        destination: StorageServer | None,
+        study_uid: str,
+        arrival: Path,
+    ) -> Taken:
+        client: Client = "getscu" if destination is None else "movescu"
+        how = ["-od", str(arrival)] if destination is None else ["-aem", destination.ae_title]
+        wanted = ["-k", "QueryRetrieveLevel=STUDY", "-k", f"StudyInstanceUID={study_uid}"]
+        called = ["-aet", "BENCHMARK", "-aec", server.ae_title, LOOPBACK, str(server.port)]
+        with measure.watched(server.process.pid) as usage:
+            took_s = self._run(client, ["-S", *how, *wanted, *called])
+        return Taken(took_s=took_s, cpu_s=usage.cpu_s, peak_memory_bytes=usage.peak_memory_bytes)
+
+    def _send_directly(self, destination: StorageServer, study: Workload) -> Taken:
+        (hand,) = study.deal(1, self._directory / "dealt")
+        called = ["-aec", destination.ae_title, "+sd", LOOPBACK, str(destination.port)]
+        before_s = measure.collected_children_cpu_seconds()
+        took_s = self._run("storescu", ["-aet", "BENCHMARK", *called, str(hand)])
+        cpu_s = measure.collected_children_cpu_seconds() - before_s
+        return Taken(took_s=took_s, cpu_s=cpu_s, peak_memory_bytes=0)
+
+    def _run(self, client: Client, arguments: Sequence[str]) -> float:
+        """Run a client to its end; gives its seconds."""
+        begun_s = time.monotonic()
+        finished = run_client(client, arguments, no_delay=self._no_delay, timeout_s=RETRIEVAL_TIMEOUT_S)
         took_s = time.monotonic() - begun_s
-    if finished.returncode != 0:
-        message = f"{client} ended with status {finished.returncode}: {finished.stderr[-2000:]}"
-        raise PeerFailed(message)
+        if finished.returncode != 0:
+            message = f"{client} ended with status {finished.returncode}: {finished.stderr[-2000:]}"
+            raise PeerFailed(message)
+        return took_s
+
+
+def _empty(directory: Path, retrieval: Retrieval) -> None:
+    """Count what arrived and delete it."""
     files = [path for path in directory.iterdir() if path.is_file()]
     size_bytes = sum(path.stat().st_size for path in files)
     for path in files:
@@ -155,40 +235,28 @@ def retrieve_once(
             f"{retrieval.study.images} of {retrieval.study.size_bytes} were asked for"
         )
         raise WrongResult(message)
-    return took_s, usage
 
 
 def run(plan: Plan, directory: Path, progress: Progress) -> list[Measurement]:
     """Carry out a plan and give every measurement."""
     task = progress.add_task("generating", total=None)
     studies = [_study(directory / "files", images) for images in plan.images]
-    retrievals = [
-        Retrieval(verb=verb, study=study, study_uid=study_uid) for study, study_uid in studies for verb in plan.verbs
-    ]
-    total = len(plan.nagle) * plan.repetitions * len(retrievals) * len(plan.servers)
-    progress.update(task, total=total)
-    stored_bytes = sum(study.size_bytes for study, _ in studies)
+    retrievals = [Retrieval(way=way, study=study, study_uid=study_uid(study)) for study in studies for way in plan.ways]
+    turns = list(_turns(plan, retrievals))
+    progress.update(task, total=len(plan.nagle) * len(turns))
     measurements: list[Measurement] = []
     for nagle in plan.nagle:
+        stored_bytes = sum(study.size_bytes for study in studies)
         reports.require_room(directory, (len(plan.servers) + 1) * 2 * stored_bytes)
-        no_delay = nagle == "off"
-        with ExitStack() as stack:
-            destination = stack.enter_context(
-                storescp(
-                    directory / "destination",
-                    ae_title=DESTINATION_AE_TITLE,
-                    options=(),
-                    no_delay=no_delay,
-                )
-            )
-            servers = _loaded(plan, directory, stack, destination, studies, no_delay=no_delay)
-            for repetition, name, retrieval in _turns(plan, retrievals):
-                progress.update(task, description=f"{retrieval.name}, Nagle {nagle}: {name}")
-                fetched = directory / "fetched"
-                fetched.mkdir(exist_ok=True)
-                target = destination.directory if retrieval.verb == "move" else fetched
-                took_s, usage = retrieve_once(servers[name], retrieval, target, no_delay=no_delay)
-                os.sync()
+        with Bench(plan, directory, no_delay=nagle == "off") as bench:
+            progress.update(task, description=f"Nagle {nagle}: storing")
+            bench.load(studies)
+            for name in plan.servers:
+                # Not measured: the first sending of each server, of the smallest study.
+                bench.retrieve(name, retrievals[0])
+            for repetition, name, retrieval in turns:
+                progress.update(task, description=f"Nagle {nagle}, {retrieval.name}: {name}")
+                taken = bench.retrieve(name, retrieval)
                 measurements.append(
                     Measurement(
                         server=name,
@@ -196,57 +264,24 @@ def run(plan: Plan, directory: Path, progress: Progress) -> list[Measurement]:
                         repetition=repetition,
                         images=retrieval.study.images,
                         size_bytes=retrieval.study.size_bytes,
-                        took_s=took_s,
-                        cpu_s=usage.cpu_s,
-                        peak_memory_bytes=usage.peak_memory_bytes,
+                        took_s=taken.took_s,
+                        cpu_s=taken.cpu_s,
+                        peak_memory_bytes=taken.peak_memory_bytes,
                     )
                 )
                 progress.advance(task)
-        shutil.rmtree(directory / "destination")
     return measurements
 
 
-def _study(directory: Path, images: int) -> tuple[Workload, str]:
-    """Write a CT study; gives it and its UID."""
+def _study(directory: Path, images: int) -> Workload:
     name = f"study-{images}"
     files = write_ct_study(directory / name, seed=images, slices=images)
-    study = Workload(name=name, title=f"{images} CT", files=tuple(files))
-    return study, _study_uid(study)
+    return Workload(name=name, title=f"{images} CT", files=tuple(files))
 
 
-def _study_uid(study: Workload) -> str:
+def study_uid(study: Workload) -> str:
+    """Read the Study Instance UID of a workload that is one study."""
     return str(pydicom.dcmread(study.files[0], stop_before_pixels=True).StudyInstanceUID)
-
-
-def _loaded(
-    plan: Plan,
-    directory: Path,
-    stack: ExitStack,
-    destination: StorageServer,
-    studies: Sequence[tuple[Workload, str]],
-    *,
-    no_delay: bool,
-) -> Mapping[str, RunningServer]:
-    """Start the servers, fill them, and let each send once without being measured."""
-    options = StartOptions(
-        no_delay=no_delay,
-        workers=plan.workers,
-        destinations={DESTINATION_AE_TITLE: destination.port},
-    )
-    servers: dict[str, RunningServer] = {}
-    for name in plan.servers:
-        kind = SERVERS[name]
-        server = stack.enter_context(started(kind, directory / "servers", options))
-        for study, _ in studies:
-            hands = study.deal(_LOADING_ASSOCIATIONS, directory / "dealt")
-            # However slowly the study is retrieved, it is loaded at full speed.
-            send(kind, server, hands, no_delay=True)
-        study, study_uid = studies[0]
-        warm_up = Retrieval(verb="move", study=study, study_uid=study_uid)
-        retrieve_once(server, warm_up, destination.directory, no_delay=no_delay)
-        servers[name] = server
-    os.sync()
-    return servers
 
 
 def _turns(plan: Plan, retrievals: Sequence[Retrieval]) -> Iterator[tuple[int, str, Retrieval]]:
@@ -255,15 +290,16 @@ def _turns(plan: Plan, retrievals: Sequence[Retrieval]) -> Iterator[tuple[int, s
         turn = repetition % len(plan.servers)
         for retrieval in retrievals:
             for name in (*plan.servers[turn:], *plan.servers[:turn]):
-                yield repetition, name, retrieval
+                if name != DIRECT or DESTINATIONS[retrieval.way] is not None:
+                    yield repetition, name, retrieval
 
 
 def make_plan(arguments: argparse.Namespace) -> Plan:
     """Fill in what the command line left open."""
     quick = arguments.quick
     return Plan(
-        servers=tuple(arguments.servers or ARCHIVES),
-        verbs=("move", "get"),
+        servers=tuple(arguments.servers or (*ARCHIVES, DIRECT)),
+        ways=tuple(DESTINATIONS),
         images=tuple(arguments.images or ([20] if quick else [250, 2000])),
         nagle=tuple(arguments.nagle or (["off"] if quick else ["off", "on"])),
         repetitions=arguments.repeat or (1 if quick else 5),
@@ -274,7 +310,7 @@ def make_plan(arguments: argparse.Namespace) -> Plan:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; gives the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retrieve", description="how fast studies are sent out")
-    reports.add_common_options(parser, servers=ARCHIVES)
+    reports.add_common_options(parser, servers=(*ARCHIVES, DIRECT))
     parser.add_argument("--images", type=int, nargs="+", help="in a study (250 2000; 20 when quick)")
     parsed = parser.parse_args(arguments)
     plan = make_plan(parsed)
@@ -284,7 +320,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         about = reports.conditions(
             "retrieve",
             directory,
-            plan.servers,
+            [name for name in plan.servers if name != DIRECT],
             repetitions=plan.repetitions,
             workers=plan.workers,
             is_quick=parsed.quick,

@@ -143,25 +143,34 @@ def test_the_ingest_benchmark_runs_from_command_line_to_json_and_plot(tmp_path: 
 
 def test_the_retrieve_benchmark_moves_and_gets_whole_studies(tmp_path: Path) -> None:
     output = tmp_path / "result.json"
-    arguments = ["--quick", "--servers", "orthanc", "--images", "3", "--output", str(output)]
-    assert retrieve.main([*arguments, "--work-directory", str(tmp_path)]) == 0
+    arguments = ["--quick", "--servers", "orthanc", "direct", "--images", "3"]
+    places = ["--output", str(output), "--work-directory", str(tmp_path)]
+    assert retrieve.main([*arguments, *places]) == 0
     document = json.loads(output.read_text())
-    assert [s["cell"]["workload"] for s in document["summaries"]] == ["move 3", "get 3"]
+    assert [(s["cell"]["workload"], s["server"]) for s in document["summaries"]] == [
+        ("move 3", "orthanc"),
+        ("move 3", "direct"),
+        ("move, PDU 128 KiB 3", "orthanc"),
+        ("move, PDU 128 KiB 3", "direct"),
+        ("get 3", "orthanc"),
+    ]
 
 
 def test_a_retrieval_of_less_than_the_study_is_an_error(tmp_path: Path) -> None:
     files = workloads.make_workload("ct", tmp_path / "files", TINY).files
     partly = Workload(name="part", title="part", files=files[:3])
     whole = Workload(name="whole", title="whole", files=files)
-    kind, destination = SERVERS["orthanc"], tmp_path / "destination"
-    destination.mkdir()
-    study_uid = retrieve._study_uid(whole)
-    with started(kind, tmp_path / "servers", StartOptions(no_delay=True, workers=None, destinations={})) as server:
-        send(kind, server, partly.deal(1, tmp_path / "dealt"), no_delay=True)
-        with pytest.raises(WrongResult, match="3 images"):
-            retrieve.retrieve_once(
-                server,
-                retrieve.Retrieval(verb="get", study=whole, study_uid=study_uid),
-                destination,
-                no_delay=True,
-            )
+    plan = retrieve.Plan(
+        servers=("orthanc",),
+        ways=("move", "get"),
+        images=(),
+        nagle=("off",),
+        repetitions=1,
+        workers=None,
+    )
+    with retrieve.Bench(plan, tmp_path, no_delay=True) as bench:
+        bench.load([partly])
+        for way in plan.ways:
+            wanted = retrieve.Retrieval(way=way, study=whole, study_uid=retrieve.study_uid(whole))
+            with pytest.raises(WrongResult, match="3 images"):
+                bench.retrieve("orthanc", wanted)
