@@ -30,6 +30,7 @@ class Status(IntEnum):
     DUPLICATE_INVOCATION = 0x0210  # PS3.7 C.5.11
     UNRECOGNIZED_OPERATION = 0x0211  # PS3.7 C.5.12
     MISTYPED_ARGUMENT = 0x0212  # PS3.7 C.5.13
+    RESOURCE_LIMITATION = 0x0213  # PS3.7 C.5.20
 
     OUT_OF_RESOURCES = 0xA700  # PS3.4 B.2.3, C.4.1.1.4: disk, database or result cap
     OUT_OF_RESOURCES_NUMBER_OF_MATCHES = 0xA701  # PS3.4 C.4.2.1.5: unable to calculate number of matches

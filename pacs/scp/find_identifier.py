@@ -70,8 +70,14 @@ class Identifier:
     character_set: CharacterSet
 
 
-def decode_identifier(dataset: bytes, transfer_syntax: str) -> Identifier:
-    """Read an identifier.
+def decode_identifier(
+    dataset: bytes,
+    transfer_syntax: str,
+    *,
+    bytes_max: int = IDENTIFIER_BYTES_MAX,
+    elements_max: int = ELEMENTS_MAX,
+) -> Identifier:
+    """Read an identifier, or another short data set of keys (action information) within bounds of its own.
 
     Raises
     ------
@@ -79,26 +85,27 @@ def decode_identifier(dataset: bytes, transfer_syntax: str) -> Identifier:
         If it is not a data set in this transfer syntax, or larger than a query can be.
     """
     if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-        dataset = _inflate(dataset)
-    if len(dataset) > IDENTIFIER_BYTES_MAX:
-        raise UnreadableIdentifier(f"the identifier has more than {IDENTIFIER_BYTES_MAX} bytes")
+        dataset = _inflate(dataset, bytes_max)
+    if len(dataset) > bytes_max:
+        raise UnreadableIdentifier(f"the identifier has more than {bytes_max} bytes")
     reader = _Reader(
         dataset,
         is_explicit=transfer_syntax != IMPLICIT_VR_LITTLE_ENDIAN,
         order=">" if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN else "<",
+        elements_max=elements_max,
     )
     raw = reader.read_elements(len(dataset), depth=0)
     character_set = _character_set(raw, DEFAULT_REPERTOIRE)
     return Identifier(keys=_decode(raw, character_set), character_set=character_set)
 
 
-def _inflate(dataset: bytes) -> bytes:
+def _inflate(dataset: bytes, bytes_max: int) -> bytes:
     inflater = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
-        inflated = inflater.decompress(dataset, IDENTIFIER_BYTES_MAX + 1)
+        inflated = inflater.decompress(dataset, bytes_max + 1)
     except zlib.error as error:
         raise UnreadableIdentifier("the identifier is not deflated data") from error
-    if not inflater.eof and len(inflated) <= IDENTIFIER_BYTES_MAX:
+    if not inflater.eof and len(inflated) <= bytes_max:
         raise UnreadableIdentifier("the deflated identifier ends early")
     return inflated
 
@@ -116,12 +123,13 @@ class _Raw:
 class _Reader:
     """Reads the elements of one identifier."""
 
-    def __init__(self, data: bytes, *, is_explicit: bool, order: str) -> None:
+    def __init__(self, data: bytes, *, is_explicit: bool, order: str, elements_max: int) -> None:
         self._data = data
         self._position = 0
         self._is_explicit = is_explicit
         self._order = order
-        self._elements_left = ELEMENTS_MAX
+        self._elements_max = elements_max
+        self._elements_left = elements_max
 
     def read_elements(self, end: int, depth: int) -> dict[int, _Raw]:
         """Read elements up to `end` or an item delimitation."""
@@ -134,7 +142,7 @@ class _Reader:
                 return elements
             self._elements_left -= 1
             if not self._elements_left:
-                raise UnreadableIdentifier(f"more than {ELEMENTS_MAX} elements")
+                raise UnreadableIdentifier(f"more than {self._elements_max} elements")
             if vr == "SQ" or length == _UNDEFINED:
                 if vr not in {"SQ", "UN"}:
                     raise UnreadableIdentifier(f"VR {vr} cannot have an undefined length")

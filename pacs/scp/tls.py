@@ -75,14 +75,10 @@ def server_context(files: TlsFiles) -> ssl.SSLContext:
     return context
 
 
-def client_context(files: TlsFiles, *, check_host_name: bool) -> ssl.SSLContext:
+def client_context(files: TlsFiles) -> ssl.SSLContext:
     """Return the context of the calling side; it shows our certificate when asked.
 
-    Parameters
-    ----------
-    check_host_name : bool
-        Whether the peer's certificate must be for the host name connected to. False only when the caller compares
-        `certificate_names` itself with names configured for that peer: modalities' certificates often name the AE.
+    The peer's certificate must be for the host name or address connected to (subjectAltName; RFC 9325 7.1).
 
     Raises
     ------
@@ -90,7 +86,7 @@ def client_context(files: TlsFiles, *, check_host_name: bool) -> ssl.SSLContext:
         As `server_context`.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = check_host_name
+    assert context.check_hostname
     _harden(context, files)
     return context
 

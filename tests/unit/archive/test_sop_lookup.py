@@ -12,7 +12,7 @@ from foundation import outbox
 from foundation.database import Database, DatabaseAway
 from pacs.archive import sop_lookup
 from pacs.archive.schema import sop_lookup as lookup_table
-from tests.harness.index_rows import add_instances, tell_stored
+from tests.harness.lookup_rows import add_instances, tell_stored
 
 
 def uids(count: int, root: str = "1.2.3.1") -> list[str]:
