@@ -234,20 +234,26 @@ class MemberWriter:
         """How many bytes of the data set have come."""
         return self._base + self._position - PREFIX_BYTES - self._head_length
 
-    def has_room(self, length: int) -> bool:
-        """Say whether `length` more bytes leave `staged_dataset` as it is."""
-        return self._position + length <= self._size
-
     def staged_dataset(self) -> memoryview:
         """Return the data set from its first byte as far as it is in memory; valid until the buffer is reused.
 
-        Only meaningful before the first time that `has_room` was False.
+        Only meaningful until `try_write` first says False.
         """
         assert self._base == 0
         return self._staging[PREFIX_BYTES + self._head_length : self._position]
 
+    def try_write(self, fragment: memoryview) -> bool:
+        """Append bytes of the data set if they fit the buffer; they are copied. Say whether they did."""
+        position = self._position
+        end = position + len(fragment)
+        if end > self._size:
+            return False
+        self._staging[position:end] = fragment
+        self._position = end
+        return True
+
     def write(self, fragment: memoryview) -> None:
-        """Append bytes of the data set; they are copied.
+        """Append bytes of the data set, writing out what no longer fits; they are copied.
 
         Raises
         ------
@@ -255,11 +261,6 @@ class MemberWriter:
             Then the member can only be discarded.
         """
         length = len(fragment)
-        position = self._position
-        if position + length <= self._size:
-            self._staging[position : position + length] = fragment
-            self._position = position + length
-            return
         done = 0
         while done < length:
             if self._position == self._size:

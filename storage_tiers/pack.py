@@ -126,14 +126,14 @@ def read_manifest(reader: RangeReader) -> str:
 
 def member_prefix(member: Member, *, nonce: str) -> bytes:
     """Return the `PREFIX_BYTES` that stand in front of a file."""
-    records = _record("TELEGARDE.member", nonce)
-    records += _record("TELEGARDE.xxh3-128", member.dataset_digest.hex())
-    records += _record("TELEGARDE.head-xxh3-64", f"{member.head_digest:016x}")
-    records += _record("TELEGARDE.dataset-offset", str(member.dataset_offset))
-    records += _record("TELEGARDE.issuer", member.issuer)
-    records += _record("TELEGARDE.calling-aet", member.calling_aet)
-    records += _record("mtime", f"{member.received_at_s:.6f}")
-    records += _comment(_PAX_BYTES - len(records))
+    of_sender, comment = _sender_records(nonce, member.issuer, member.calling_aet)
+    records = of_sender + _MEMBER_RECORDS % (
+        member.dataset_digest.hex().encode(),
+        member.head_digest,
+        member.dataset_offset,
+        member.received_at_s,
+    )
+    records += comment
     # The records are guarded by a digest of their own, in the name of the extended header.
     guard = f"PaxHeaders/{xxhash.xxh3_64_hexdigest(records)}"
     return (
@@ -141,6 +141,22 @@ def member_prefix(member: Member, *, nonce: str) -> bytes:
         + records
         + _ustar_header(f"{member.sop_instance_uid}.dcm", member.file_length_bytes, b"0", member.received_at_s)
     )
+
+
+# Records whose values have a fixed width, so that their lengths are constants (POSIX pax: decimal length first).
+_MEMBER_RECORDS: Final = (
+    b"55 TELEGARDE.xxh3-128=%b\n43 TELEGARDE.head-xxh3-64=%016x\n37 TELEGARDE.dataset-offset=%08d\n27 mtime=%017.6f\n"
+)
+_MEMBER_RECORDS_BYTES: Final = 55 + 43 + 37 + 27
+
+
+@functools.lru_cache(maxsize=1024)
+def _sender_records(nonce: str, issuer: str, calling_aet: str) -> tuple[bytes, bytes]:
+    """Return the records that stay the same for a sender and a pack, and the comment that fills up the rest."""
+    records = _record("TELEGARDE.member", nonce)
+    records += _record("TELEGARDE.issuer", issuer)
+    records += _record("TELEGARDE.calling-aet", calling_aet)
+    return records, _comment(_PAX_BYTES - len(records) - _MEMBER_RECORDS_BYTES)
 
 
 def padding_after(file_length_bytes: int) -> bytes:

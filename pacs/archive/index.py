@@ -11,7 +11,6 @@ Nothing is ever deleted here: rows remembered stay valid.
 """
 
 import contextlib
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -19,23 +18,30 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from sqlalchemy import Executable, and_, bindparam, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Dialect
+from sqlalchemy import update
 
-from foundation import outbox
-from foundation.database import WRITER_LOCK_KEY, Database, DatabaseAway
+from foundation.database import Database, DatabaseAway
 from foundation.faults import reach
 from pacs.archive.attributes import Level
-from pacs.archive.header import Identity, InstanceHeader, LevelDescription
-from pacs.archive.person_name import person_name_key
-from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
+from pacs.archive.header import Identity, LevelDescription
+from pacs.archive.index_rows import (
+    EVIDENCE_COLUMNS,
+    Arrival,
+    SeriesKeys,
+    instance_row,
+    joined_with,
+    patient_row_of,
+    series_row_of,
+    stored_payload,
+    study_row_of,
+)
+from pacs.archive.index_statements import Statements
+from pacs.archive.schema import pack
 from pacs.contracts import (
     TOPIC_INSTANCE_CONFLICT,
     TOPIC_INSTANCES_STORED,
     TOPIC_STUDY_IN_TWO_PATIENTS,
 )
-from storage_tiers.pack import Member
 
 # Series remembered per process: a day of a large territory; each is a few hundred bytes.
 SERIES_REMEMBERED_MAX: Final = 20_000
@@ -74,20 +80,6 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A durable member that wants its index row. ``levels`` is needed only for a series not yet known."""
-
-    pack_name: str
-    member: Member
-    header: InstanceHeader
-    transfer_syntax_uid: str
-    # The issuer when the data set has none: the calling AE's configured one.
-    default_issuer: str
-    levels: Mapping[Level, LevelDescription] | None
-    is_damaged: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one arrival; ``existing`` is the served object when it is not new."""
 
@@ -105,16 +97,6 @@ class LevelsNeeded(Exception):
 
 class CommitUncertain(DatabaseAway):
     """The commit was sent and its answer lost: the rows may be there, so the bytes must stay where they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class _SeriesKeys:
-    study_pk: int
-    series_pk: int
-    study_instance_uid: str
-    series_instance_uid: str
-    modality: str
-    issuer: str
 
 
 class IndexWriter:
@@ -142,9 +124,9 @@ class IndexWriter:
         self._is_announcing = is_announcing
         # Duplicates come in runs (a study sent again): after one, rows are inserted one by one until a batch has none.
         self._has_seen_duplicates = False
-        self._statements = _Statements(database)
+        self._statements = Statements(database)
         self._connection: Any = None
-        self._series: OrderedDict[tuple[Identity, str], _SeriesKeys] = OrderedDict()
+        self._series: OrderedDict[tuple[Identity, str], SeriesKeys] = OrderedDict()
         self._series_lock = threading.Lock()
         self._packs: dict[str, int] = {}
 
@@ -283,7 +265,7 @@ class IndexWriter:
     ) -> list[Outcome] | None:
         keys = [self._resolve(cursor, arrival, now_s) for arrival in arrivals]
         packs = [self._pack_pk(cursor, arrival.pack_name) for arrival in arrivals]
-        rows = [_row(*triple) for triple in zip(arrivals, keys, packs, strict=True)]
+        rows = [instance_row(*triple) for triple in zip(arrivals, keys, packs, strict=True)]
         insert_instance = self._statements.insert_instance
         if one_by_one:
             outcomes = [
@@ -299,7 +281,7 @@ class IndexWriter:
         self._count_and_tell(cursor, arrivals, keys, outcomes, now_s)
         return outcomes
 
-    def _resolve(self, cursor: Any, arrival: Arrival, now_s: float) -> _SeriesKeys:
+    def _resolve(self, cursor: Any, arrival: Arrival, now_s: float) -> SeriesKeys:
         identity = (arrival.header.identity, arrival.default_issuer)
         with self._series_lock:
             known = self._series.get(identity)
@@ -316,13 +298,13 @@ class IndexWriter:
 
     def _find_or_create(
         self, cursor: Any, arrival: Arrival, levels: Mapping[Level, LevelDescription], now_s: float
-    ) -> _SeriesKeys:
+    ) -> SeriesKeys:
         run = self._statements
-        patient_row = _patient_row(levels[Level.PATIENT], arrival.default_issuer)
+        patient_row = patient_row_of(levels[Level.PATIENT], arrival.default_issuer)
         patient_pk = run.find_patient.scalar(cursor, patient_row)
         if patient_pk is None:
             patient_pk = run.insert_patient.insert(cursor, patient_row)
-        study_row = _study_row(levels[Level.STUDY], patient_pk, now_s)
+        study_row = study_row_of(levels[Level.STUDY], patient_pk, now_s)
         study_pk = run.find_study.scalar(cursor, study_row)
         if study_pk is None:
             others = [row[0] for row in run.find_study_of_others.rows(cursor, study_row)]
@@ -330,7 +312,7 @@ class IndexWriter:
             if others:
                 payload = {"study_instance_uid": study_row["study_instance_uid"], "study_pks": [*others, study_pk]}
                 self._tell(cursor, TOPIC_STUDY_IN_TWO_PATIENTS, payload, now_s)
-        series_row = _series_row(levels[Level.SERIES], study_pk)
+        series_row = series_row_of(levels[Level.SERIES], study_pk)
         series_pk = run.find_series.scalar(cursor, series_row)
         is_new = series_pk is None
         if is_new:
@@ -341,12 +323,12 @@ class IndexWriter:
             cursor,
             {
                 "b_study_pk": study_pk,
-                "modalities_in_study": _with(modalities, series_row["modality"], 256),
-                "sop_classes_in_study": _with(classes, sop_class, 16_384),
+                "modalities_in_study": joined_with(modalities, series_row["modality"], 256),
+                "sop_classes_in_study": joined_with(classes, sop_class, 16_384),
                 "b_new_series": int(is_new),
             },
         )
-        return _SeriesKeys(
+        return SeriesKeys(
             study_pk,
             series_pk,
             study_row["study_instance_uid"],
@@ -365,7 +347,7 @@ class IndexWriter:
         return known
 
     def _explain(
-        self, cursor: Any, arrival: Arrival, keys: _SeriesKeys, pack_pk: int, row: Mapping[str, Any], now_s: float
+        self, cursor: Any, arrival: Arrival, keys: SeriesKeys, pack_pk: int, row: Mapping[str, Any], now_s: float
     ) -> Outcome:
         ((name, offset, length, dataset_offset, digest),) = self._statements.find_instance.rows(cursor, row)
         digest = bytes(digest)
@@ -377,7 +359,7 @@ class IndexWriter:
         if self._policy is DuplicatePolicy.REFUSE:
             return Outcome(Kind.CONFLICT_REFUSED, existing)
         evidence = {
-            **{column: row[column] for column in _EVIDENCE_COLUMNS},
+            **{column: row[column] for column in EVIDENCE_COLUMNS},
             "pack_pk": pack_pk,
             "calling_aet": arrival.member.calling_aet[:16],
             "received_at_s": arrival.member.received_at_s,
@@ -407,16 +389,16 @@ class IndexWriter:
         self,
         cursor: Any,
         arrivals: Sequence[Arrival],
-        keys: Sequence[_SeriesKeys],
+        keys: Sequence[SeriesKeys],
         outcomes: Sequence[Outcome],
         now_s: float,
     ) -> None:
         """Add to the maintained counts and append one event for each study of the batch."""
-        by_series: dict[int, tuple[_SeriesKeys, list[Arrival]]] = {}
+        by_series: dict[int, tuple[SeriesKeys, list[Arrival]]] = {}
         for arrival, key, outcome in zip(arrivals, keys, outcomes, strict=True):
             if outcome.kind is Kind.STORED:
                 by_series.setdefault(key.series_pk, (key, []))[1].append(arrival)
-        by_study: dict[int, list[tuple[_SeriesKeys, list[Arrival]]]] = {}
+        by_study: dict[int, list[tuple[SeriesKeys, list[Arrival]]]] = {}
         for key, stored in by_series.values():
             size = sum(arrival.member.file_length_bytes for arrival in stored)
             self._statements.count_series.run(
@@ -434,281 +416,4 @@ class IndexWriter:
                     "last_received_at_s": now_s,
                 },
             )
-            self._tell(cursor, TOPIC_INSTANCES_STORED, _stored_payload(study_pk, parts), now_s)
-
-
-_EVIDENCE_COLUMNS: Final = (
-    "series_pk",
-    "sop_instance_uid",
-    "sop_class_uid",
-    "transfer_syntax_uid",
-    "file_offset",
-    "file_length_bytes",
-    "dataset_offset",
-    "digest",
-)
-
-
-def _stored_payload(study_pk: int, parts: Sequence[tuple[_SeriesKeys, list[Arrival]]]) -> dict[str, Any]:
-    first = parts[0][0]
-    return {
-        "issuer": first.issuer,
-        "study_instance_uid": first.study_instance_uid,
-        "study_pk": study_pk,
-        "series": [
-            {
-                "series_instance_uid": key.series_instance_uid,
-                "series_pk": key.series_pk,
-                "modality": key.modality,
-                "sop_instance_uids": [arrival.header.sop_instance_uid for arrival in stored],
-            }
-            for key, stored in parts
-        ],
-        "calling_aet": parts[0][1][0].member.calling_aet,
-    }
-
-
-def _row(arrival: Arrival, keys: _SeriesKeys, pack_pk: int) -> dict[str, Any]:
-    header, member = arrival.header, arrival.member
-    return {
-        "series_pk": keys.series_pk,
-        "sop_instance_uid": header.sop_instance_uid,
-        "sop_class_uid": header.identity.sop_class_uid.decode("ascii"),
-        "transfer_syntax_uid": arrival.transfer_syntax_uid,
-        "instance_number": header.instance_number,
-        "rows": header.rows,
-        "columns": header.columns,
-        "number_of_frames": header.number_of_frames,
-        "pack_pk": pack_pk,
-        "file_offset": member.file_offset,
-        "file_length_bytes": member.file_length_bytes,
-        "dataset_offset": member.dataset_offset,
-        "digest": member.dataset_digest,
-        "is_damaged": int(arrival.is_damaged),
-    }
-
-
-def _fit(table: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Cut text to its column: PostgreSQL refuses what is too long, and one odd value must not lose an instance."""
-    fitted: dict[str, Any] = {}
-    for name, value in values.items():
-        length = getattr(table.c[name].type, "length", None)
-        fitted[name] = value[:length] if length and isinstance(value, str) else value
-    return fitted
-
-
-def _patient_row(described: LevelDescription, default_issuer: str) -> dict[str, Any]:
-    columns = described.columns
-    return _fit(
-        patient,
-        {
-            **columns,
-            "issuer": columns["issuer"] or default_issuer,
-            "patient_name_key": person_name_key(columns["patient_name"]),
-            "attributes": described.attributes,
-        },
-    )
-
-
-def _study_row(described: LevelDescription, patient_pk: int, now_s: float) -> dict[str, Any]:
-    names = (
-        "study_instance_uid", "study_date", "study_time", "accession_number", "study_id", "study_description",
-        "referring_physician_name",
-    )  # fmt: skip
-    columns = {name: described.columns[name] for name in names}
-    return _fit(
-        study,
-        {
-            **columns,
-            "patient_pk": patient_pk,
-            "referring_physician_name_key": person_name_key(columns["referring_physician_name"]),
-            "modalities_in_study": "",
-            "sop_classes_in_study": "",
-            "number_of_study_related_series": 0,
-            "number_of_study_related_instances": 0,
-            "size_bytes": 0,
-            "first_received_at_s": now_s,
-            "last_received_at_s": now_s,
-            "attributes": described.attributes,
-        },
-    )
-
-
-def _series_row(described: LevelDescription, study_pk: int) -> dict[str, Any]:
-    names = (
-        "series_instance_uid", "modality", "series_number", "series_description", "body_part_examined", "series_date",
-        "series_time", "institution_name", "station_name",
-    )  # fmt: skip
-    return _fit(
-        series,
-        {
-            **{name: described.columns[name] for name in names},
-            "study_pk": study_pk,
-            "number_of_series_related_instances": 0,
-            "size_bytes": 0,
-            "attributes": described.attributes,
-        },
-    )
-
-
-def _with(joined: str, value: str, length_max: int) -> str:
-    values = {one for one in joined.split("\\") if one}
-    if value:
-        values.add(value)
-    text = "\\".join(sorted(values))
-    return text if len(text) <= length_max else joined
-
-
-class _Statement:
-    """A SQLAlchemy Core statement compiled once for a driver: text and the order of its parameters."""
-
-    def __init__(self, statement: Executable, dialect: Dialect, returning: str | None = None) -> None:
-        compiled = statement.compile(dialect=dialect)  # type: ignore[attr-defined]  # Executable hides ClauseElement
-        self._text = str(compiled)
-        self._names: list[str] = list(compiled.positiontup or [])
-        self._fixed: dict[str, Any] = {k: v for k, v in compiled.params.items() if v is not None}
-        self._returning = returning
-
-    def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
-        cursor.execute(self._text, self._ordered(values))
-
-    def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Return the number of rows really inserted."""
-        if len(rows) == 1:
-            cursor.execute(self._text, self._ordered(rows[0]))
-        else:
-            cursor.executemany(self._text, [self._ordered(row) for row in rows])
-        return int(cursor.rowcount)
-
-    def rows(self, cursor: Any, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        cursor.execute(self._text, self._ordered(values))
-        return list(cursor.fetchall())
-
-    def scalar(self, cursor: Any, values: Mapping[str, Any]) -> Any:
-        rows = self.rows(cursor, values)
-        return rows[0][0] if rows else None
-
-    def insert(self, cursor: Any, values: Mapping[str, Any]) -> int:
-        """Insert one row and return its key."""
-        return int(self.rows(cursor, values)[0][0])
-
-    def _ordered(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
-        fixed = self._fixed
-        if fixed:
-            return tuple(values[name] if name in values else fixed[name] for name in self._names)
-        return tuple([values[name] for name in self._names])
-
-
-class _Statements:
-    """Every statement of the writer."""
-
-    def __init__(self, database: Database) -> None:
-        if database.is_sqlite:
-            dialect: Dialect = sqlite.dialect(paramstyle="qmark")
-            self.begin: tuple[str, ...] = ("BEGIN IMMEDIATE",)
-            upsert: Any = sqlite.insert(instance)
-        else:
-            dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
-            self.begin = (
-                f"SELECT pg_advisory_xact_lock({WRITER_LOCK_KEY})",
-                "SET LOCAL synchronous_commit = off",
-            )
-            upsert = postgresql.insert(instance)
-        assert database.engine.dialect.dbapi is not None
-        self.driver_error: type[Exception] = database.engine.dialect.dbapi.Error
-
-        def compile_(statement: Executable) -> _Statement:
-            return _Statement(statement, dialect)
-
-        def insert_of(table: Any, key: str) -> _Statement:
-            columns = {c.name: bindparam(c.name, type_=c.type) for c in table.c if c.name != key}
-            return compile_(insert(table).values(columns).returning(table.c[key]))
-
-        self.insert_instance = compile_(
-            upsert.values({c.name: bindparam(c.name) for c in instance.c}).on_conflict_do_nothing()
-        )
-        self.find_patient = compile_(
-            select(patient.c.patient_pk).where(
-                and_(patient.c.issuer == bindparam("issuer"), patient.c.patient_id == bindparam("patient_id"))
-            )
-        )
-        self.insert_patient = insert_of(patient, "patient_pk")
-        same_uid = study.c.study_instance_uid == bindparam("study_instance_uid")
-        self.find_study = compile_(
-            select(study.c.study_pk).where(same_uid, study.c.patient_pk == bindparam("patient_pk"))
-        )
-        self.find_study_of_others = compile_(select(study.c.study_pk).where(same_uid))
-        self.insert_study = insert_of(study, "study_pk")
-        self.find_series = compile_(
-            select(series.c.series_pk).where(
-                series.c.study_pk == bindparam("study_pk"),
-                series.c.series_instance_uid == bindparam("series_instance_uid"),
-            )
-        )
-        self.insert_series = insert_of(series, "series_pk")
-        self.read_study_sets = compile_(
-            select(study.c.modalities_in_study, study.c.sop_classes_in_study).where(
-                study.c.study_pk == bindparam("study_pk")
-            )
-        )
-        self.update_study_sets = compile_(
-            update(study)
-            .where(study.c.study_pk == bindparam("b_study_pk"))
-            .values(
-                modalities_in_study=bindparam("modalities_in_study"),
-                sop_classes_in_study=bindparam("sop_classes_in_study"),
-                number_of_study_related_series=study.c.number_of_study_related_series + bindparam("b_new_series"),
-            )
-        )
-        self.count_series = compile_(
-            update(series)
-            .where(series.c.series_pk == bindparam("b_series_pk"))
-            .values(
-                number_of_series_related_instances=series.c.number_of_series_related_instances
-                + bindparam("b_instances"),
-                size_bytes=series.c.size_bytes + bindparam("b_bytes"),
-            )
-        )
-        self.count_study = compile_(
-            update(study)
-            .where(study.c.study_pk == bindparam("b_study_pk"))
-            .values(
-                number_of_study_related_instances=study.c.number_of_study_related_instances + bindparam("b_instances"),
-                size_bytes=study.c.size_bytes + bindparam("b_bytes"),
-                last_received_at_s=bindparam("last_received_at_s"),
-            )
-        )
-        self.find_pack = compile_(select(pack.c.pack_pk).where(pack.c.name == bindparam("name")))
-        self.insert_pack = insert_of(pack, "pack_pk")
-        self.find_instance = compile_(
-            select(
-                pack.c.name,
-                instance.c.file_offset,
-                instance.c.file_length_bytes,
-                instance.c.dataset_offset,
-                instance.c.digest,
-            )
-            .join(pack, pack.c.pack_pk == instance.c.pack_pk)
-            .where(
-                instance.c.series_pk == bindparam("series_pk"),
-                instance.c.sop_instance_uid == bindparam("sop_instance_uid"),
-            )
-        )
-        self.find_conflict = compile_(
-            select(instance_conflict.c.conflict_pk).where(
-                instance_conflict.c.series_pk == bindparam("series_pk"),
-                instance_conflict.c.sop_instance_uid == bindparam("sop_instance_uid"),
-                instance_conflict.c.digest == bindparam("digest"),
-            )
-        )
-        self.insert_conflict = insert_of(instance_conflict, "conflict_pk")
-        self._insert_event = compile_(
-            insert(outbox.outbox).values(
-                topic=bindparam("topic"), payload=bindparam("payload"), created_at_s=bindparam("created_at_s")
-            )
-        )
-
-    def append_event(self, cursor: Any, topic: str, payload: Mapping[str, Any], now_s: float) -> None:
-        """Append to the outbox in the writer's own transaction."""
-        text = json.dumps(payload, separators=(",", ":"))
-        self._insert_event.run(cursor, {"topic": topic, "payload": text, "created_at_s": now_s})
+            self._tell(cursor, TOPIC_INSTANCES_STORED, stored_payload(study_pk, parts), now_s)

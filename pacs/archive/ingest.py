@@ -31,7 +31,8 @@ from pacs.archive.header import (
     is_uncompressed_header,
     read_header,
 )
-from pacs.archive.index import Arrival, CommitUncertain, IndexWriter, Kind, Outcome, Place
+from pacs.archive.index import CommitUncertain, IndexWriter, Kind, Outcome, Place
+from pacs.archive.index_rows import Arrival
 from storage_tiers.lane import Lane, LanePool, MemberWriter
 from storage_tiers.local_packs import LocalPacks
 from storage_tiers.pack import FILE_BYTES_MAX
@@ -142,7 +143,9 @@ class InstanceStream:
         """
         writer = self._writer
         assert writer is not None
-        if self._header is None and not writer.has_room(len(fragment)):
+        if writer.try_write(fragment):
+            return
+        if self._header is None:
             # The buffer is about to be reused: the header is in what has come so far, or it is not to be had.
             self._read_header(bytes(writer.staged_dataset()), is_complete=False)
         if writer.dataset_length_bytes + len(fragment) > FILE_BYTES_MAX - file_meta.LENGTH_BYTES_MAX:
@@ -195,6 +198,11 @@ class InstanceStream:
             writer.keep()
             raise
         return self._conclude(arrival, outcome, writer)
+
+    @property
+    def dataset_length_bytes(self) -> int:
+        """How many bytes of the present data set were taken."""
+        return 0 if self._writer is None else self._writer.dataset_length_bytes
 
     def abandon(self) -> None:
         """Forget the instance begun: the next one overwrites it."""

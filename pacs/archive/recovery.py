@@ -27,7 +27,8 @@ from pacs.archive.header import (
     is_uncompressed_header,
     read_header,
 )
-from pacs.archive.index import Arrival, IndexWriter, Kind
+from pacs.archive.index import IndexWriter, Kind
+from pacs.archive.index_rows import Arrival
 from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
 from pacs.archive.schema import sop_lookup as sop_lookup_table
 from storage_tiers.lane import seal_file, try_own

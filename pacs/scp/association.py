@@ -322,15 +322,21 @@ class AcceptedAssociation:
         assert store is not None
         store.begin(context, command)
         self._stall.begin_message()
-        events, next_event = self._events, self._next_event
-        while True:
-            event = events.popleft() if events else next_event()
-            if type(event) is not DataFragment:
-                self._end_or_ignore(event)
-                continue
-            store.write(event.data)
-            if event.is_last:
-                break
+        # The hot loop: a few microseconds for each read.
+        events, receive, write = self._events, self._receive, store.write
+        is_last = False
+        while not is_last:
+            while events:
+                event = events.popleft()
+                if type(event) is DataFragment:
+                    _, data, is_last = event
+                    write(data)
+                else:
+                    self._end_or_ignore(event)
+                if is_last:
+                    break
+            else:
+                receive()
         self._stall.end_message()
         answer = store.finish()
         reach("store.before_response")

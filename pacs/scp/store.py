@@ -55,13 +55,11 @@ class StoreReceiver:
         self._stream: InstanceStream | None = None
         self._request: Command | None = None
         self._refusal: tuple[int, str] | None = None
-        self._length = 0
         self.tally = StoreTally()
 
     def begin(self, context: Context, request: Command) -> None:
         """Take a C-STORE-RQ; its data set follows through `write`."""
         self._request = request
-        self._length = 0
         self._refusal = self._refuse(context, request)
         if self._refusal is None:
             if self._stream is None:
@@ -81,9 +79,7 @@ class StoreReceiver:
 
     def write(self, fragment: memoryview) -> None:
         """Take a fragment of the data set; copied before this returns."""
-        self._length += len(fragment)
-        if self._refusal is None:
-            assert self._stream is not None
+        if self._refusal is None and self._stream is not None:
             try:
                 self._stream.write(fragment)
             except TelegardeError as error:
@@ -95,15 +91,17 @@ class StoreReceiver:
         assert request is not None
         tally = self.tally
         if self._refusal is None:
-            assert self._stream is not None
+            stream = self._stream
+            assert stream is not None
+            length = stream.dataset_length_bytes
             try:
-                receipt = self._stream.finish()
+                receipt = stream.finish()
             except TelegardeError as error:
                 self._fail(error)
             else:
                 status, comment = _RECEIPTS[receipt]
                 tally.instances += 1
-                tally.dataset_bytes += self._length
+                tally.dataset_bytes += length
                 if receipt is Receipt.ALREADY_STORED:
                     tally.duplicates += 1
                 elif receipt in {Receipt.KEPT_AS_EVIDENCE, Receipt.CONFLICT_REFUSED}:
