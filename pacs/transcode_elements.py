@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from pydicom.datadict import dictionary_VR
-
 from foundation.errors import PeerError
 
 Buffer = bytes | memoryview
@@ -394,6 +392,9 @@ def _dictionary_vr(tag: int) -> bytes:
     if group % 2:
         # PS3.5 7.8.1: (gggg,0010-00FF) name the creators; all else that is private is unknown.
         return b"LO" if 0x10 <= element <= 0xFF else b"UN"
+    # Here and not above: only what comes in Implicit VR needs the dictionary, and it takes a third of a second to load.
+    from pydicom.datadict import dictionary_VR
+
     try:
         return dictionary_VR(tag).encode("ascii")
     except KeyError:
