@@ -44,7 +44,7 @@ LOCK_WAIT_S_MAX: Final = 10.0
 # Connections a process keeps: one per association thread that queries, beyond which callers wait.
 POOL_CONNECTIONS_MAX: Final = 32
 # 'TGIX' as a number: the advisory lock key of index writers on PostgreSQL.
-_WRITER_LOCK_KEY: Final = 0x54474958
+WRITER_LOCK_KEY: Final = 0x54474958
 # SQLite's page cache per connection: small, the operating system caches the file already.
 _SQLITE_CACHE_KIB: Final = 4096
 
@@ -60,12 +60,15 @@ class Database:
     ----------
     url : str
         SQLAlchemy URL: ``sqlite:////absolute/path`` or ``postgresql+psycopg://...``.
+    is_checkpointed_elsewhere : bool
+        True in a process whose SQLite log another process writes into the file (`telegarde serve` does so once a
+        second): otherwise every thousandth page makes some commit wait for three syncs.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, is_checkpointed_elsewhere: bool = False) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _create_engine(url, is_sqlite=self.is_sqlite)
+        self.engine = _create_engine(url, is_sqlite=self.is_sqlite, is_checkpointed_elsewhere=is_checkpointed_elsewhere)
         self._thread_lock = threading.Lock()
         self._lock_fd: int | None = None
         if self.is_sqlite:
@@ -152,7 +155,7 @@ class Database:
             connection.execution_options(telegarde_begin="BEGIN IMMEDIATE")
         connection.begin()
         if not self.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK_KEY})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK_KEY})
             if not durable:
                 connection.execute(text("SET LOCAL synchronous_commit = off"))
 
@@ -197,14 +200,19 @@ def _away(error: DBAPIError) -> Exception:
     return DatabaseAway(f"the database does not answer ({kind}); check that it runs and has room")
 
 
-def _create_engine(url: str, *, is_sqlite: bool) -> Engine:
+def _create_engine(url: str, *, is_sqlite: bool, is_checkpointed_elsewhere: bool) -> Engine:
     if not is_sqlite:
         return create_engine(
             url,
             pool_size=POOL_CONNECTIONS_MAX,
             pool_timeout=LOCK_WAIT_S_MAX,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": int(LOCK_WAIT_S_MAX)},
+            connect_args={
+                "connect_timeout": int(LOCK_WAIT_S_MAX),
+                # A server that vanished, and a writer that hangs, are noticed within the same bound.
+                "tcp_user_timeout": int(LOCK_WAIT_S_MAX * 1000),
+                "options": f"-c lock_timeout={int(LOCK_WAIT_S_MAX * 1000)}",
+            },
         )
     engine = create_engine(
         url,
@@ -213,6 +221,8 @@ def _create_engine(url: str, *, is_sqlite: bool) -> Engine:
         connect_args={"timeout": LOCK_WAIT_S_MAX, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)
+    if is_checkpointed_elsewhere:
+        event.listen(engine, "connect", _leave_checkpoints)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -226,6 +236,10 @@ def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute(f"PRAGMA cache_size=-{_SQLITE_CACHE_KIB}")
     cursor.close()
+
+
+def _leave_checkpoints(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA wal_autocheckpoint=0")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -13,22 +13,31 @@ from socket import socket
 from typing import Final
 
 from foundation import log
-from foundation.clock import SystemClock
+from foundation.clock import Clock, SystemClock
 from foundation.database import Database
 from pacs.archive import file_meta, recovery, sop_lookup
+from pacs.archive.commitment import Ledger
 from pacs.archive.index import DuplicatePolicy, IndexWriter
 from pacs.archive.ingest import Ingest
+from pacs.archive.query import IndexQuery
+from pacs.archive.reader import PackReader
 from pacs.scp import access, presentation, tls
 from pacs.scp.association import NodePolicy, Timers
+from pacs.scp.commitment import CommitmentService
+from pacs.scp.commitment_relay import CommitmentRelay, ReportCaller
 from pacs.scp.echo import EchoService
+from pacs.scp.find import FindService, agree_extended
+from pacs.scp.retrieve import RetrieveService, negotiate_extended
 from pacs.scp.server import Listener, Server
 from pacs.scp.services import Rights, Service
+from pacs.scu.association import Timeouts
 from pacs.upper_layer.associate import AssociateRequest
 from pacs.upper_layer.limits import UpperLayerLimits
 from pacs.upper_layer.negotiation import Offer
 from storage_tiers.lane import LaneLimits, LanePool
 from storage_tiers.local_packs import LocalPacks
 from territory import settings_rules
+from territory.adapters import ConfiguredPeers, StoredHeaders
 from territory.launch import Launch
 from territory.maintenance import CHECKPOINT_EVERY_S, PeriodicTask, checkpoint
 from territory.settings import Duplicates, Settings
@@ -38,6 +47,8 @@ from territory.worker_table import WorkerRow
 JOURNAL_DIRECTORY: Final = "packs"
 # How far the look-up by SOP Instance UID lags behind; who asks it catches up first, so this only spreads the work.
 LOOKUP_EVERY_S: Final = 1.0
+# Results of storage commitment that are due wait at most this much longer.
+RELAY_EVERY_S: Final = 2.0
 
 
 def journal_directory(data_dir: Path) -> Path:
@@ -72,11 +83,23 @@ def _drain_lookup(database: Database) -> None:
     sop_lookup.drain(database)
 
 
-def maintenance_tasks(settings: Settings, database: Database) -> list[PeriodicTask]:
+def _deliver(relay: CommitmentRelay) -> None:
+    relay.deliver_due()
+
+
+def maintenance_tasks(settings: Settings, database: Database, *, is_stopping: Callable[[], bool]) -> list[PeriodicTask]:
     """Return what one process does for the whole node, again and again."""
+    reader = PackReader(LocalPacks(journal_directory(settings.archive.data_dir)))
+    relay = CommitmentRelay(
+        Ledger(database, SystemClock()),
+        reader,
+        ReportCaller(ConfiguredPeers(settings).addresses, _timeouts(settings)),
+        is_stopping=is_stopping,
+    )
     return [
         PeriodicTask(name="checkpoint", every_s=CHECKPOINT_EVERY_S, run=functools.partial(checkpoint, database)),
         PeriodicTask(name="sop_lookup", every_s=LOOKUP_EVERY_S, run=functools.partial(_drain_lookup, database)),
+        PeriodicTask(name="commitment_relay", every_s=RELAY_EVERY_S, run=lambda: _deliver(relay)),
     ]
 
 
@@ -96,7 +119,7 @@ class WorkerEngine:
     def __init__(self, launch: Launch, sockets: Sequence[socket], row: WorkerRow) -> None:
         settings = launch.settings
         clock = SystemClock()
-        self._database = Database(settings.database_url)
+        self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
         journal = journal_directory(settings.archive.data_dir)
         limits = LaneLimits(free_space_reserve_bytes=settings.archive.free_space_reserve_bytes)
         packs = LocalPacks(journal)
@@ -104,7 +127,7 @@ class WorkerEngine:
         self._lanes = LanePool(journal, limits, clock, on_sealed=index.mark_sealed)
         self._server = Server(
             _listeners(launch, sockets),
-            policy=_node_policy(settings, _services(settings)),
+            policy=_node_policy(settings, _services(settings, self._database, PackReader(packs), clock)),
             ingest=Ingest(self._lanes, packs, index, clock),
             places=row,
         )
@@ -128,8 +151,31 @@ class WorkerEngine:
         self._database.close()
 
 
-def _services(settings: Settings) -> dict[str, Service]:
-    return {presentation.VERIFICATION: EchoService()}
+def _services(settings: Settings, database: Database, reader: PackReader, clock: Clock) -> dict[str, Service]:
+    find = FindService(IndexQuery(database, StoredHeaders(reader), answers_max=settings.dicom.limits.find_results_max))
+    retrieve = RetrieveService(
+        database=database,
+        reader=reader,
+        destinations=ConfiguredPeers(settings),
+        ae_title=settings.dicom.aet[0],
+        timeouts=_timeouts(settings),
+        clock=clock,
+    )
+    services: dict[str, Service] = {
+        presentation.VERIFICATION: EchoService(),
+        presentation.STORAGE_COMMITMENT_PUSH_MODEL: CommitmentService(Ledger(database, clock), reader),
+    }
+    for sop_class_uid, needs in presentation.SERVICE_SOP_CLASSES.items():
+        if needs is presentation.Needs.QUERY:
+            services[sop_class_uid] = find
+        elif needs is presentation.Needs.RETRIEVE:
+            services[sop_class_uid] = retrieve
+    return services
+
+
+def _timeouts(settings: Settings) -> Timeouts:
+    timeouts = settings.dicom.timeouts
+    return Timeouts(connect_s=timeouts.connect_s, associate_s=timeouts.artim_s, response_s=timeouts.response_s)
 
 
 def _node_policy(settings: Settings, services: Mapping[str, Service]) -> NodePolicy:
@@ -153,10 +199,17 @@ def _offer_for(settings: Settings, limits: UpperLayerLimits) -> Callable[[Associ
             implementation_class_uid=file_meta.IMPLEMENTATION_CLASS_UID,
             implementation_version_name=file_meta.IMPLEMENTATION_VERSION_NAME,
             maximum_length=limits.pdu_length_max,
-            extended_negotiation=lambda _sop_class_uid, _information: None,
+            extended_negotiation=_agree_extended,
         )
 
     return offer_for
+
+
+def _agree_extended(sop_class_uid: str, proposed: bytes) -> bytes | None:
+    needs = presentation.SERVICE_SOP_CLASSES.get(sop_class_uid)
+    if needs is presentation.Needs.QUERY:
+        return agree_extended(proposed)
+    return negotiate_extended(sop_class_uid, proposed)
 
 
 def _listeners(launch: Launch, sockets: Sequence[socket]) -> list[Listener]:
