@@ -36,6 +36,7 @@ from pacs.upper_layer.associate_codec import (
 from pacs.upper_layer.errors import (
     AbortReason,
     AbortSource,
+    AssociationOver,
     LocalProtocolError,
     RemoteProtocolError,
 )
@@ -142,6 +143,7 @@ class UpperLayer:
         self._end = 0  # byte after the last received
         self._skip_left = 0  # bytes of a PDU that are to be dropped
         self._is_deaf = False  # framing is lost: whatever comes is dropped
+        self._is_ended_by_peer = False
         self._pending = bytearray()
         self._request: AssociateRequest | None = None
         self._receiver = PDataReceiver((), 0, 0)
@@ -199,7 +201,10 @@ class UpperLayer:
         if action is None:
             return []
         self._apply(action)
-        return [TransportClosed()] if action is Action.AA_4 else []
+        if action is not Action.AA_4:
+            return []
+        self._is_ended_by_peer = True
+        return [TransportClosed()]
 
     def artim_expired(self) -> list[Event]:
         """Tell that the ARTIM timer has expired (Evt18). An expiry after the timer was stopped is ignored."""
@@ -264,6 +269,7 @@ class UpperLayer:
                 self._begin_as_requestor(decode_associate_accept(content), events)
             case Action.AE_4:
                 events.append(AssociateRejected(content[1], content[2], content[3]))
+                self._is_ended_by_peer = True
             case Action.AE_6:
                 if not self._consider(decode_associate_request(content), events):
                     return
@@ -275,21 +281,20 @@ class UpperLayer:
                 events.append(ReleaseCompleted())
             case Action.AA_3:
                 events.append(Aborted(content[2], content[3]))
+                self._is_ended_by_peer = True
         self._apply(action)
 
     def _fail(self, event: FsmEvent, error: RemoteProtocolError, events: list[Event]) -> None:
         """Do what the table says about a PDU that is wrong or in the wrong place."""
         action = transition(event, self.state)
-        match action:
-            case Action.AA_1:
-                self._pending += encode_abort(AbortSource.SERVICE_USER, 0)
-                events.append(ProtocolFailure(error))
-            case Action.AA_8:
-                self._pending += encode_abort(error.abort_source, error.abort_reason)
-                events.append(ProtocolFailure(error))
-            case Action.AA_7:
-                self._pending += encode_abort(error.abort_source, error.abort_reason)
         assert action is not None, "no bytes are read in Sta1 and Sta4, the only blank cells"
+        if action is Action.AA_1:
+            self._pending += encode_abort(AbortSource.SERVICE_USER, 0)
+        elif action is not Action.AA_6:
+            self._pending += encode_abort(error.abort_source, error.abort_reason)
+        if self.state is not State.AWAITING_TRANSPORT_CLOSE:
+            events.append(ProtocolFailure(error))
+            self._is_ended_by_peer = True
         self._apply(action)
 
     def _consider(self, request: AssociateRequest, events: list[Event]) -> bool:
@@ -354,7 +359,8 @@ class UpperLayer:
         Raises
         ------
         LocalProtocolError
-            If the state forbids it, a value does not fit, or it does not answer the request.
+            If the state forbids it, a value does not fit, or it does not answer the request; as for all that
+            sends, `AssociationOver` when the peer has just ended the association.
         """
         action = self._allow(FsmEvent.ASSOCIATE_RESPONSE_ACCEPT)
         assert self._request is not None
@@ -400,6 +406,8 @@ class UpperLayer:
         """
         action = self._allow(FsmEvent.ABORT_REQUEST)
         self._apply(action)
+        # The peer may be in the middle of a P-DATA-TF; what follows it is still to be understood.
+        self._skip_left = self._receiver.abandon()
         return encode_abort(source, reason) if action is Action.AA_1 else b""
 
     def pdata_command(self, context_id: int, command: bytes) -> bytes:
@@ -449,12 +457,17 @@ class UpperLayer:
     def _allow(self, event: FsmEvent) -> Action:
         action = transition(event, self.state)
         if action is None:
-            raise LocalProtocolError(f"{event.name} is not allowed in {self.state.value}")
+            raise self._forbidden(event)
         return action
+
+    def _forbidden(self, event: FsmEvent) -> LocalProtocolError:
+        if self._is_ended_by_peer:
+            return AssociationOver("the peer has ended the association")
+        return LocalProtocolError(f"{event.name} is not allowed in {self.state.value}")
 
     def _allow_data(self, context_id: int) -> None:
         if self.state not in _SENDING_DATA:
-            raise LocalProtocolError(f"P-DATA is not allowed in {self.state.value}")
+            raise self._forbidden(FsmEvent.P_DATA_REQUEST)
         if context_id not in self.contexts:
             raise LocalProtocolError("the presentation context was not accepted")
 

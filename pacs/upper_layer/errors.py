@@ -21,6 +21,7 @@ from foundation.errors import PeerError, TelegardeError
 __all__ = [
     "AbortReason",
     "AbortSource",
+    "AssociationOver",
     "CommandError",
     "LocalProtocolError",
     "RemoteProtocolError",
@@ -49,6 +50,14 @@ class LocalProtocolError(TelegardeError):
     """This side asked for something the protocol forbids now; a programming error on our side.
 
     Nothing was sent and the state did not change.
+    """
+
+
+class AssociationOver(LocalProtocolError):
+    """This side asked for something after the peer had ended the association: a race, not a mistake.
+
+    It happens when the end (an A-ABORT, a breach of the protocol, a close) came in the same read as what is being
+    answered: the events told then name the cause, and the driver has just not got to it yet.
     """
 
 

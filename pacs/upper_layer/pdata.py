@@ -60,6 +60,12 @@ class PDataReceiver:
         """Whether more bytes of a P-DATA-TF are due before another PDU can begin."""
         return self._pdu_left > 0
 
+    def abandon(self) -> int:
+        """Stop reading; return how many bytes of the PDU in hand are still to come."""
+        left = self._pdu_left
+        self._pdu_left = self._pdv_left = 0
+        return left
+
     def receive(self, buffer: bytearray, view: memoryview, start: int, end: int, events: list[Event]) -> int:
         """Read what is there, up to the first byte of a PDU of another type.
 

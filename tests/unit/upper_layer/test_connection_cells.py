@@ -11,7 +11,7 @@ from pacs.upper_layer.associate import AssociateReject
 from pacs.upper_layer.associate_codec import encode_associate_accept, encode_associate_request
 from pacs.upper_layer.connection import Role, UpperLayer
 from pacs.upper_layer.dimse import CommandField, encode_command
-from pacs.upper_layer.errors import LocalProtocolError
+from pacs.upper_layer.errors import AssociationOver, LocalProtocolError
 from pacs.upper_layer.events import (
     Aborted,
     AssociateAccepted,
@@ -286,6 +286,33 @@ def test_after_an_invalid_pdu_nothing_more_is_read_and_no_second_abort_is_sent()
     for event in RECEIVED_PDUS:
         assert fire(ul, event) == (b"", [])
     assert ul.state is State.AWAITING_TRANSPORT_CLOSE
+
+
+def test_after_our_abort_the_rest_of_a_pdu_is_skipped_and_the_peers_abort_understood() -> None:
+    ul = associated(REQUEST).acceptor
+    feed(ul, RECEIVED_PDUS["Evt10"][:30])
+    ul.abort()
+    assert feed(ul, RECEIVED_PDUS["Evt10"][30:]) == []
+    assert ul.bytes_to_send() == b""
+    feed(ul, encode_abort(0, 0))
+    assert ul.closed
+
+
+@pytest.mark.parametrize("end", ["Evt3", "Evt16", "Evt17", "Evt19"])
+@pytest.mark.parametrize("request_made", ["Evt9", "Evt11", "Evt15"])
+def test_what_is_asked_after_the_peers_end_is_no_mistake_of_ours(end: str, request_made: str) -> None:
+    ul = associated(REQUEST).acceptor
+    fire(ul, end)
+    with pytest.raises(AssociationOver):
+        fire(ul, request_made)
+
+
+def test_what_is_asked_after_our_own_end_is_our_mistake() -> None:
+    ul = associated(REQUEST).acceptor
+    ul.abort()
+    with pytest.raises(LocalProtocolError) as raised:
+        fire(ul, "Evt9")
+    assert not isinstance(raised.value, AssociationOver)
 
 
 def test_an_empty_read_is_the_end_of_the_stream() -> None:

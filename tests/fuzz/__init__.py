@@ -1,0 +1,1 @@
+"""Fuzz targets: garbage only ever gives a remote protocol error."""
