@@ -141,9 +141,11 @@ def _add_send(commands: _Commands) -> None:
     command.add_argument(
         "--parallel", type=int, default=1, metavar="N", help="associations at once (default: %(default)s)"
     )
-    command.add_argument("--tls-ca", type=Path, metavar="FILE", help="use TLS; certificates that sign the node's")
-    command.add_argument("--tls-certificate", type=Path, metavar="FILE", help="our certificate, with --tls-key")
-    command.add_argument("--tls-key", type=Path, metavar="FILE", help="our private key")
+    command.add_argument(
+        "--tls-ca", type=Path, metavar="FILE", help="use TLS: authorities that sign the node's certificate"
+    )
+    command.add_argument("--tls-certificate", type=Path, metavar="FILE", help="our certificate, for TLS")
+    command.add_argument("--tls-key", type=Path, metavar="FILE", help="its private key, for TLS")
 
 
 def _add_archive_commands(commands: _Commands) -> None:

@@ -5,7 +5,7 @@ that fails is logged and tried again at its next turn: none of them may end the 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,10 +33,17 @@ class PeriodicTask:
 
 
 class Maintenance:
-    """Runs periodic tasks until stopped."""
+    """Runs periodic tasks until stopped.
 
-    def __init__(self, tasks: list[PeriodicTask]) -> None:
-        self._stopping = threading.Event()
+    Parameters
+    ----------
+    tasks : sequence of PeriodicTask
+    stopping : Event
+        Set by `stop`; long tasks look at it between two steps.
+    """
+
+    def __init__(self, tasks: Sequence[PeriodicTask], stopping: threading.Event) -> None:
+        self._stopping = stopping
         self._threads = [
             threading.Thread(target=self._repeat, args=(task,), name=f"maintenance-{task.name}", daemon=True)
             for task in tasks

@@ -77,7 +77,10 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         node_health.phase = "recovering"
         bootstrap.recover(settings, database)
 
-        maintenance = Maintenance(bootstrap.maintenance_tasks(settings, database))
+        stopping = threading.Event()
+        maintenance = Maintenance(
+            bootstrap.maintenance_tasks(settings, database, is_stopping=stopping.is_set), stopping
+        )
         maintenance.start()
         stack.callback(maintenance.stop)
         supervisor = Supervisor(
