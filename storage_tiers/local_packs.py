@@ -1,6 +1,7 @@
 """Positioned reads of packs on local disk, with a bounded number of open files."""
 
 import errno
+import mmap
 import os
 import threading
 from collections import OrderedDict
@@ -53,6 +54,27 @@ class LocalPacks:
                 return data
         except OSError as error:
             raise _unreadable(pack, error) from error
+
+    @contextmanager
+    def mapped(self, pack: str, offset: int, length: int) -> Iterator[memoryview]:
+        """Give a window on a range without reading it: only the pages that are looked at come from disk.
+
+        The window is closed at the end of the context; views into it must be gone by then.
+
+        Raises
+        ------
+        PackUnreadable
+            If the pack is missing or shorter than that.
+        """
+        start = offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        try:
+            with self._borrow(pack) as fd:
+                whole = mmap.mmap(fd, offset - start + length, access=mmap.ACCESS_READ, offset=start)
+        except (OSError, ValueError) as error:
+            cause = error if isinstance(error, OSError) else OSError(errno.EIO, "shorter than expected")
+            raise _unreadable(pack, cause) from error
+        with whole, memoryview(whole) as everything, everything[offset - start :] as window:
+            yield window
 
     def prefetch(self, pack: str, offset: int, length: int) -> None:
         """Ask the disk to have a range ready; returns at once."""

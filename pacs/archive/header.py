@@ -25,6 +25,7 @@ from typing import Any, Final
 from pydicom import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
+from typing_extensions import Buffer
 
 from foundation.errors import PeerError
 from pacs.archive.attributes import JSON_ATTRIBUTES, LEVEL_ATTRIBUTES, Level, Source
@@ -387,13 +388,44 @@ _UNDECODABLE: Final = (
 
 
 def _decode(dataset: memoryview | bytes, transfer_syntax_uid: str) -> Dataset:
-    return read_dataset(
-        io.BytesIO(dataset),
-        is_implicit_VR=transfer_syntax_uid == IMPLICIT_LITTLE,
-        is_little_endian=transfer_syntax_uid != EXPLICIT_BIG,
-        stop_when=lambda tag, _vr, _length: int(tag) > _LAST_DECODED_TAG,
-        specific_tags=_DECODED_TAGS,
-    )
+    with io.BufferedReader(_ViewFile(dataset)) as file:
+        return read_dataset(
+            file,
+            is_implicit_VR=transfer_syntax_uid == IMPLICIT_LITTLE,
+            is_little_endian=transfer_syntax_uid != EXPLICIT_BIG,
+            stop_when=lambda tag, _vr, _length: int(tag) > _LAST_DECODED_TAG,
+            specific_tags=_DECODED_TAGS,
+        )
+
+
+class _ViewFile(io.RawIOBase):
+    """A file over a buffer that copies only what is read: the buffer may be a mapped object of gigabytes."""
+
+    def __init__(self, view: memoryview | bytes) -> None:
+        self._view = view
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, target: Buffer) -> int:
+        into = memoryview(target).cast("B")
+        chunk = self._view[self._position : self._position + len(into)]
+        into[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def close(self) -> None:
+        self._view = b""
+        super().close()
 
 
 def _describe(decoded: Dataset, level: Level) -> LevelDescription:

@@ -14,8 +14,8 @@ Invariants
 """
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -23,19 +23,21 @@ from foundation import log
 from foundation.clock import Clock
 from foundation.errors import TelegardeError, Unavailable
 from pacs.archive import file_meta
+from pacs.archive.attributes import Level
 from pacs.archive.header import (
     InstanceHeader,
+    LevelDescription,
     UnusableDataSet,
     describe_levels,
     inflate,
     is_uncompressed_header,
     read_header,
 )
-from pacs.archive.index import CommitUncertain, IndexWriter, Kind, Outcome, Place
+from pacs.archive.index import CommitUncertain, IndexWriter, Kind, LevelsNeeded, Outcome, Place
 from pacs.archive.index_rows import Arrival
 from storage_tiers.lane import Lane, LanePool, MemberWriter
 from storage_tiers.local_packs import LocalPacks
-from storage_tiers.pack import FILE_BYTES_MAX
+from storage_tiers.pack import FILE_BYTES_MAX, Member
 
 # Rows of one transaction: bounds how long a waiter waits for a batch that it is not part of.
 BATCH_INSTANCES_MAX: Final = 64
@@ -107,6 +109,7 @@ class InstanceStream:
         self._announcement: Announcement | None = None
         self._header: InstanceHeader | None = None
         self._beginning: bytes | memoryview = b""
+        self._is_header_late = False
 
     def begin(self, announcement: Announcement) -> None:
         """Start an instance.
@@ -123,6 +126,7 @@ class InstanceStream:
         assert self._writer is not None
         self._announcement = announcement
         self._header = None
+        self._is_header_late = False
         self._beginning = b""
         self._writer.begin(
             file_meta.encode(
@@ -145,9 +149,14 @@ class InstanceStream:
         assert writer is not None
         if writer.try_write(fragment):
             return
-        if self._header is None:
-            # The buffer is about to be reused: the header is in what has come so far, or it is not to be had.
-            self._read_header(bytes(writer.staged_dataset()), is_complete=False)
+        if self._header is None and not self._is_header_late:
+            # The buffer is about to be reused: the header is in what has come so far, or is read back at the end.
+            try:
+                self._read_header(bytes(writer.staged_dataset()), is_complete=False)
+            except NotAsAnnounced:
+                raise
+            except UnusableDataSet:
+                self._is_header_late = True
         if writer.dataset_length_bytes + len(fragment) > FILE_BYTES_MAX - file_meta.LENGTH_BYTES_MAX:
             raise UnusableDataSet("the data set is larger than a pack member can be")
         writer.write(fragment)
@@ -166,23 +175,20 @@ class InstanceStream:
         assert writer is not None
         assert announcement is not None
         assert lane is not None
-        if self._header is None:
+        if self._header is None and not self._is_header_late:
             self._read_header(writer.staged_dataset(), is_complete=True)
-        header = self._header
-        assert header is not None
-        index = self._ingest.index
-        levels, problem = None, header.problem
-        if not index.knows_series(header.identity, announcement.issuer):
-            levels, undecoded = describe_levels(self._beginning, announcement.transfer_syntax_uid, header.identity)
-            problem = problem or undecoded
-        # What was read lies in the lane's buffer, which `complete` goes on to use.
+        # What was read may lie in the lane's buffer, which `complete` goes on to use.
+        described = None if self._is_header_late else self._describe()
         member = writer.complete(
             sop_instance_uid=announcement.sop_instance_uid,
             issuer=announcement.issuer,
             calling_aet=announcement.calling_aet,
             received_at_s=self._ingest.clock.now().timestamp(),
         )
+        if described is None:
+            described = self._read_back(lane.name, member)
         writer.sync()
+        header, levels, problem = described
         arrival = Arrival(
             lane.name,
             member,
@@ -193,7 +199,7 @@ class InstanceStream:
             bool(problem),
         )
         try:
-            outcome = self._ingest.group.submit(arrival)
+            outcome = self._submit(arrival)
         except CommitUncertain:
             writer.keep()
             raise
@@ -229,8 +235,40 @@ class InstanceStream:
         self._header = header
         self._beginning = beginning
 
+    def _submit(self, arrival: Arrival) -> Outcome:
+        try:
+            return self._ingest.group.submit(arrival)
+        except LevelsNeeded:
+            # The index has forgotten the series since it was asked: it was away, or has seen too many others.
+            levels, _ = describe_levels(self._beginning, arrival.transfer_syntax_uid, arrival.header.identity)
+            return self._ingest.group.submit(replace(arrival, levels=levels))
+
+    def _describe(self) -> tuple[InstanceHeader, Mapping[Level, LevelDescription] | None, str]:
+        """Return the header, the level descriptions that the index needs for a new series, and what is wrong."""
+        header, announcement = self._header, self._announcement
+        assert header is not None
+        assert announcement is not None
+        if self._ingest.index.knows_series(header.identity, announcement.issuer):
+            return header, None, header.problem
+        levels, undecoded = describe_levels(self._beginning, announcement.transfer_syntax_uid, header.identity)
+        return header, levels, header.problem or undecoded
+
+    def _read_back(
+        self, pack: str, member: Member
+    ) -> tuple[InstanceHeader, Mapping[Level, LevelDescription] | None, str]:
+        """Read the header from the lane: long sequences can push the UIDs beyond the buffer."""
+        offset = member.file_offset + member.dataset_offset
+        length = member.file_length_bytes - member.dataset_offset
+        with self._ingest.packs.mapped(pack, offset, length) as window:
+            try:
+                self._read_header(window, is_complete=True)
+                return self._describe()
+            finally:
+                self._beginning = b""
+
     def _conclude(self, arrival: Arrival, outcome: Outcome, writer: MemberWriter) -> Receipt:
-        if outcome.kind is Kind.STORED:
+        # ALREADY_INDEXED: these very bytes got their row in a transaction that seemed to fail.
+        if outcome.kind in {Kind.STORED, Kind.ALREADY_INDEXED}:
             writer.keep()
             return Receipt.STORED_DAMAGED if arrival.is_damaged else Receipt.STORED
         if outcome.kind is Kind.CONFLICT_KEPT:
@@ -333,6 +371,9 @@ class GroupCommit:
             for ticket in batch:
                 ticket.error = error
         except BaseException as error:
+            if len(batch) == 1 and isinstance(error, LevelsNeeded):
+                batch[0].error = error
+                return
             if len(batch) == 1:
                 batch[0].error = Unavailable(f"the index refused this instance ({type(error).__name__})")
                 log.error("index_refused_instance", error=type(error).__name__)

@@ -10,6 +10,7 @@ A member counts only if every digest holds: its prefix can reach the disk before
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,8 +46,6 @@ from storage_tiers.pack import (
     scan,
 )
 
-# Enough of a data set to find its header; what ingest has in memory when it reads it.
-HEADER_BYTES_MAX: Final = 1024 * 1024
 # Members per transaction.
 _BATCH: Final = 64
 
@@ -130,7 +129,7 @@ def reindex(database: Database, journal: Path, clock: Clock, on_progress: OnProg
         done = members = recovered = 0
         batch: list[Arrival] = []
         for member, name in heapq.merge(*streams, key=lambda one: one[0].received_at_s):
-            arrival = _arrival(packs.reader(name), name, member)
+            arrival = _arrival(packs, name, member)
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
@@ -167,7 +166,7 @@ def _recover_pack(path: Path, packs: LocalPacks, writer: IndexWriter, clock: Clo
         batch: list[Arrival] = []
         for member, is_indexed in _proven(reader, nonce):
             tail, count = member.end, count + 1
-            arrival = _arrival(reader, path.name, member) if is_indexed else None
+            arrival = _arrival(packs, path.name, member) if is_indexed else None
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
@@ -220,32 +219,36 @@ def _members(reader: RangeReader, name: str) -> Iterator[tuple[Member, str]]:
             yield member, name
 
 
-def _arrival(reader: RangeReader, name: str, member: Member) -> Arrival | None:
+def _arrival(packs: LocalPacks, name: str, member: Member) -> Arrival | None:
     """Read a member's header again; None when it has none (then it was never acknowledged as an instance)."""
     try:
-        syntax, beginning = dataset_beginning(reader, member)
-        is_complete = member.file_length_bytes - member.dataset_offset == len(beginning)
-        header = read_header(beginning, syntax, is_complete=is_complete)
+        with dataset_window(packs, name, member) as (syntax, dataset, is_complete):
+            header = read_header(dataset, syntax, is_complete=is_complete)
+            levels, problem = describe_levels(dataset, syntax, header.identity)
     except UnusableDataSet as error:
         log.error("member_without_header", pack=name, offset=member.file_offset, reason=str(error))
         return None
-    levels, problem = describe_levels(beginning, syntax, header.identity)
     return Arrival(name, member, header, syntax, member.issuer, levels, bool(header.problem or problem))
 
 
-def dataset_beginning(reader: RangeReader, member: Member) -> tuple[str, bytes]:
-    """Return the transfer syntax of a member and the first bytes of its data set, inflated when it is deflated.
+@contextmanager
+def dataset_window(packs: LocalPacks, name: str, member: Member) -> Iterator[tuple[str, memoryview | bytes, bool]]:
+    """Give the transfer syntax of a member, a window on its data set, and whether that is the whole of it.
+
+    A deflated data set is inflated, as far as its header can be.
 
     Raises
     ------
     UnusableDataSet
         If it is not deflated as its transfer syntax says.
     """
-    length = min(member.file_length_bytes, member.dataset_offset + HEADER_BYTES_MAX)
-    file = bytes(reader.read(member.file_offset, length))
-    syntax = file_meta.transfer_syntax_uid(file[: member.dataset_offset])
-    beginning = file[member.dataset_offset :]
-    return syntax, beginning if is_uncompressed_header(syntax) else inflate(beginning)
+    with packs.mapped(name, member.file_offset, member.file_length_bytes) as file:
+        syntax = file_meta.transfer_syntax_uid(bytes(file[: member.dataset_offset]))
+        with file[member.dataset_offset :] as dataset:
+            if is_uncompressed_header(syntax):
+                yield syntax, dataset, True
+            else:
+                yield syntax, inflate(dataset), False
 
 
 def _commit(writer: IndexWriter, batch: Iterable[Arrival], clock: Clock) -> int:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, literal_column, select, union_all
 from foundation import log
 from foundation.database import Database
 from pacs.archive.header import UnusableDataSet, read_header
-from pacs.archive.recovery import dataset_beginning
+from pacs.archive.recovery import dataset_window
 from pacs.archive.schema import instance, instance_conflict, pack, series
 from storage_tiers.lane import try_own
 from storage_tiers.local_packs import LocalPacks, PackUnreadable
@@ -158,7 +158,7 @@ def _verify_pack(
         row = expected.pop(member.file_offset, None)
         if row is not None:
             _check_row(reader, member, row, name, report)
-        elif not is_open and _is_unindexed(reader, member, connection):
+        elif not is_open and _is_unindexed(packs, name, member, connection):
             log.error("unindexed_member", pack=name, offset=member.file_offset)
             report.unindexed += 1
     for row in expected.values():
@@ -186,12 +186,12 @@ def _check_row(reader: RangeReader, member: Member, row: Any, name: str, report:
         report.bytes += row.file_length_bytes
 
 
-def _is_unindexed(reader: RangeReader, member: Member, connection: Connection) -> bool:
+def _is_unindexed(packs: LocalPacks, name: str, member: Member, connection: Connection) -> bool:
     """Say whether a member is whole and neither served nor a copy of what is served."""
     try:
-        check_member(reader, member)
-        syntax, beginning = dataset_beginning(reader, member)
-        header = read_header(beginning, syntax, is_complete=False)
+        check_member(packs.reader(name), member)
+        with dataset_window(packs, name, member) as (syntax, dataset, _):
+            header = read_header(dataset, syntax, is_complete=False)
     except (PackDamaged, UnusableDataSet):
         return False
     same = (
