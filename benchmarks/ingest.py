@@ -187,14 +187,14 @@ def measure_once(
     no_delay = cell.nagle == "off"
     options = StartOptions(no_delay=no_delay, workers=workers, destinations={})
     hands = workload.deal(cell.associations, directory / "dealt")
-    first_hand = warm_up.deal(1, directory / "dealt")
+    first_hands = warm_up.deal(workloads.WARM_UP_ASSOCIATIONS, directory / "dealt")
     with started(kind, directory / "servers", options) as server:
-        send(kind, server, first_hand, no_delay=no_delay)
+        send(kind, server, first_hands, no_delay=no_delay)
         with measure.watched(server.process.pid) as usage:
             took_s = send(kind, server, hands, no_delay=no_delay)
         _check(kind, server, wanted=workload.images + warm_up.images)
         # Without the warm-up, which ended first.
-        association_rates = server.association_rates()[1:]
+        association_rates = server.association_rates()[len(first_hands) :]
     # Whoever comes next must not wait for what this server left in the page cache; what was
     # deleted unwritten is not written any more.
     os.sync()

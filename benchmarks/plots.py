@@ -35,10 +35,10 @@ def draw(
     figure, axes = plt.subplots(rows, columns, figsize=(width_inches, height_inches), squeeze=False)
     # A server keeps its colour, whichever others are measured.
     colours = dict(zip(titles, _COLOURS, strict=False))
-    servers = list(dict.fromkeys(summary.server for summary in summaries))
     for axis, panel in zip(axes.flat, panels, strict=False):
         here = [s for s in summaries if (s.cell.workload, s.cell.nagle) == panel]
         counts = sorted({summary.cell.associations for summary in here})
+        servers = list(dict.fromkeys(summary.server for summary in here))
         width = 0.8 / len(servers)
         for number, server in enumerate(servers):
             mine = [summary for summary in here if summary.server == server]

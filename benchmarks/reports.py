@@ -27,7 +27,7 @@ OURS = "telegarde"
 FREE_BYTES_MIN = 10_000_000_000
 
 #: The tables need this much when the output is not a terminal, which knows its own width.
-_TABLE_COLUMNS = 112
+_TABLE_COLUMNS = 132
 
 
 def add_common_options(parser: argparse.ArgumentParser, *, servers: Sequence[str]) -> None:

@@ -14,8 +14,12 @@ from pathlib import Path
 
 from benchmarks.studies import write_ct_study, write_mr_study, write_multiframe
 
-#: Sent to each server before it is measured, on one association; another study.
+#: Sent to each server before it is measured; another study.
 WARM_UP_IMAGES = 16
+
+#: The kernel deals connections to the workers of a server at random; with eight, one of two workers stays cold in less
+#: than one start of a hundred.
+WARM_UP_ASSOCIATIONS = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -145,7 +145,7 @@ def dicom_environment(*, no_delay: bool) -> dict[str, str]:
     no_delay : bool
         True sets TCP_NODELAY on its sockets; False leaves Nagle's algorithm on, DCMTK's default.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in ("TCP_NODELAY", "LANG")}
+    environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
     environment["LD_PRELOAD"] = str(loopback_bind_library())
     if no_delay:
         environment["TCP_NODELAY"] = "1"
