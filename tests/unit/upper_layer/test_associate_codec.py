@@ -307,6 +307,7 @@ MALFORMED = {
     "a role without its second byte": user_information(item(0x54, b"\0\3" + b"1.2" + b"\1")),
     "a role of 2": user_information(item(0x54, b"\0\3" + b"1.2" + b"\2\0")),
     "a role whose UID is longer than its item": user_information(item(0x54, b"\0\xff" + b"1.2\1\1")),
+    "a UID that reaches into the next item": user_information(item(0x56, b"\0\x06" + b"1.2"), item(0x51, bytes(4))),
     "extended negotiation of one byte": user_information(item(0x56, b"\0")),
     "common negotiation without related classes": user_information(item(0x57, b"\0\x011\0\x011")),
     "a related class longer than its list": user_information(item(0x57, b"\0\x011\0\x011\0\3\0\x091")),

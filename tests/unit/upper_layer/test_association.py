@@ -263,6 +263,7 @@ def test_a_data_set_of_any_size_arrives_whole_and_ends_once(size: int) -> None:
     sent = pair.requestor.pdata_command(1, store_request(1, CT_IMAGE_STORAGE, INSTANCE_UID))
     buffers = pair.requestor.pdata_dataset(1, data)
     assert all(len(buffer) % 2 == 0 for buffer in buffers[:-1])
+    assert len(buffers) == (2 * -(-size // 122) or 1)
     events = feed(pair.acceptor, sent + joined(buffers))
     assert message_view(events)[1:] == [("data set", 1, data)]
 

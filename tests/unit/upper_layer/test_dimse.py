@@ -226,6 +226,7 @@ NOT_EVEN_AN_ANSWER = {
     "nothing": b"",
     "a header cut off": ECHO[:-9],
     "a value cut off": ECHO[:-1],
+    "an optional value cut off": ECHO + element(0x1030, b"MOVER ")[:-2],
     "a length beyond the end": struct.pack("<HHL", 0, 2, 0xFFFF_FFFF),
     "a group other than 0000": ECHO + element(0x0010, b"", group=8),
     "a repeated element": ECHO + short(0x0110, 2),

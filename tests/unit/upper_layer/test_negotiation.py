@@ -106,7 +106,7 @@ REFUSED = {
     "a calling AE title that was escaped": (replace(a_request(), calling_ae_title="CT\\xe9"), 1, 3),
     "no called AE title": (replace(a_request(), called_ae_title=""), 1, 7),
     "no contexts": (replace(a_request(), presentation_contexts=()), 1, 1),
-    "129 contexts": (a_request(*[proposal(number % 256, VERIFICATION) for number in range(1, 259, 2)]), 1, 1),
+    "129 contexts": (a_request(*[proposal(number, VERIFICATION) for number in range(1, 259, 2)]), 1, 1),
     "the same context twice": (a_request(proposal(1, VERIFICATION), proposal(1, CT_IMAGE_STORAGE)), 1, 1),
     "an even context": (a_request(proposal(2, VERIFICATION)), 1, 1),
     "context 0": (a_request(proposal(0, VERIFICATION)), 1, 1),
@@ -167,6 +167,12 @@ def test_the_scp_role_is_granted_where_it_is_offered() -> None:
     theirs = accepted_contexts(request, answer, is_requestor=True)
     assert (theirs[1].scu_role, theirs[1].scp_role) == (False, True)
     assert (theirs[3].scu_role, theirs[3].scp_role) == (True, False)
+
+
+def test_the_scu_role_may_be_refused_and_the_scp_role_granted() -> None:
+    request = asking(UserInformation(role_selections=(role(VERIFICATION, scu=True, scp=True),)))
+    offer = replace(an_offer(), requestor_roles_for=lambda uid: RequestorRoles(scu=False, scp=True))
+    assert answered(request, offer).user_information.role_selections == (role(VERIFICATION, scu=False, scp=True),)
 
 
 def test_a_context_for_which_no_proposed_role_is_granted_is_refused() -> None:

@@ -151,6 +151,11 @@ UNLAWFUL = {
     "a fragment much longer than its PDU": (struct.pack(">BxLLBB", 4, 8, 0xFFFF_FFFF, 1, 3) + b"ab", INVALID),
     "a fragment length of 1": (struct.pack(">BxLLBB", 4, 6, 1, 1, 3), INVALID),
     "a fragment length of 0": (struct.pack(">BxLLBB", 4, 6, 0, 1, 3), INVALID),
+    "a data fragment length of 1": (
+        # Read from its last byte on, the bad header and what follows would be a good one.
+        pdu(pdv(1, LAST_COMMAND, STORE), bytes.fromhex("00000001 01 00 000004 01 02") + b"ab"),
+        INVALID,
+    ),
     "a PDU longer than we offered": (pdu(length=131_073), INVALID),
     "a command set of garbage": (pdu(pdv(1, LAST_COMMAND, b"garbage!")), INVALID),
     "an empty command set": (pdu(pdv(1, LAST_COMMAND, b"")), INVALID),
@@ -256,6 +261,14 @@ def test_the_receive_buffer_is_never_empty_while_a_request_of_the_bound_comes_in
     ul = UpperLayer(Role.ACCEPTOR)
     feed(ul, struct.pack(">BxL", PduType.ASSOCIATE_RQ, 196_608) + bytes(196_607))
     assert len(ul.receive_buffer()) >= 1
+
+
+@pytest.mark.parametrize("filling", [b"\x99", bytes(5), b"\x07\0\0\0\0\4" + bytes(4)])
+def test_the_receive_buffer_is_never_empty_whatever_filled_it(filling: bytes) -> None:
+    ul = acceptor()
+    space = len(ul.receive_buffer())
+    feed(ul, filling.ljust(space, b"\x07"))
+    assert len(ul.receive_buffer()) == space
 
 
 def test_small_fragments_make_no_more_events_than_they_have_bytes() -> None:
