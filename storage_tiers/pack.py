@@ -40,6 +40,10 @@ _VALUE_BYTES_MAX: Final = 256
 MANIFEST_NAME: Final = "telegarde-pack.json"
 FOOTER_NAME: Final = "telegarde-pack-end.json"
 FORMAT_VERSION: Final = 1
+# How the name of a member's extended header begins; the digest of its records follows.
+_PREFIX_NAME: Final = b"PaxHeaders/"
+# Read at a time when the next member is looked for; a multiple of ALIGNMENT.
+_SEARCH_BYTES: Final = 1024 * 1024
 
 
 class PackDamaged(ValueError):
@@ -236,18 +240,48 @@ def check_member(reader: RangeReader, member: Member, *, chunk_bytes: int = 4 * 
 
 
 def scan(reader: RangeReader, *, nonce: str) -> Iterator[Member]:
-    """Walk the members of a pack from its beginning; ends at the first place where there is none.
+    """Walk the members of a pack from its beginning to the end of the file.
 
-    Only prefixes are read: call `check_member` for proof.
+    Only prefixes are read: call `check_member` for proof. A prefix that is damaged hides where its member ends; the
+    members behind it are found all the same, because nothing but a genuine prefix carries the nonce.
     """
-    offset = ALIGNMENT
-    while True:
+    offset: int | None = ALIGNMENT
+    while offset is not None:
         try:
             member = read_member(reader, offset, nonce=nonce)
         except PackDamaged:
-            return
+            offset = _find_prefix(reader, offset + ALIGNMENT)
+            continue
         yield member
         offset = member.end
+
+
+def is_like_prefix(reader: RangeReader, offset: int) -> bool:
+    """Say whether a member's prefix, sound or not, seems to begin at `offset`."""
+    return bytes(reader.read(offset, BLOCK)).startswith(_PREFIX_NAME)
+
+
+def read_footer(reader: RangeReader, offset: int, *, nonce: str) -> int | None:
+    """Return the number of members that the footer at `offset` counts; None when there is no footer of this pack."""
+    block = bytes(reader.read(offset, 2 * BLOCK))
+    try:
+        name, size, _ = _parse_ustar_header(block[:BLOCK])
+        footer_values = json.loads(block[BLOCK : BLOCK + size]) if name == FOOTER_NAME else {}
+        return int(footer_values["members"]) if footer_values["nonce"] == nonce else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _find_prefix(reader: RangeReader, offset: int) -> int | None:
+    """Return the first place from `offset` on, a multiple of `ALIGNMENT`, where a prefix seems to begin."""
+    while chunk := bytes(reader.read(offset, _SEARCH_BYTES)):
+        found = chunk.find(_PREFIX_NAME)
+        while found >= 0:
+            if found % ALIGNMENT == 0:
+                return offset + found
+            found = chunk.find(_PREFIX_NAME, found + 1)
+        offset += len(chunk)
+    return None
 
 
 def _record(key: str, value: str) -> bytes:

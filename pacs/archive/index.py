@@ -129,6 +129,9 @@ class IndexWriter:
         self._series: OrderedDict[tuple[Identity, str], SeriesKeys] = OrderedDict()
         self._series_lock = threading.Lock()
         self._packs: dict[str, int] = {}
+        # Rows of the transaction in hand: remembered only once it has committed, because they may never exist.
+        self._new_series: dict[tuple[Identity, str], SeriesKeys] = {}
+        self._new_packs: dict[str, int] = {}
 
     def knows_series(self, identity: Identity, default_issuer: str) -> bool:
         """Say whether an arrival with this identity needs no level descriptions."""
@@ -194,26 +197,28 @@ class IndexWriter:
             reach("index.begun")
             outcomes = self._insert(cursor, arrivals, now_s, one_by_one=one_by_one)
             reach("index.inserted")
-        except LevelsNeeded:
-            self._roll_back()
-            raise
         except BaseException as error:
             self._roll_back()
-            self._forget()
-            if isinstance(error, self._statements.driver_error):
+            # A value that the database refuses is the arrival's fault: its neighbours go in without it.
+            is_outage = isinstance(error, self._statements.driver_error)
+            if is_outage and not isinstance(error, self._statements.value_errors):
                 raise DatabaseAway(f"the index cannot be written ({type(error).__name__})") from error
             raise
         if outcomes is None:
             self._roll_back()
-            self._forget()
             return None
         self._end(cursor)
+        self._remember()
         return outcomes
 
     def _begin(self) -> Any:
         error = self._statements.driver_error
         try:
+            self._new_series.clear()
+            self._new_packs.clear()
             if self._connection is None:
+                # A server that was away may have lost its last commits: nothing that was known need be true.
+                self._forget()
                 self._connection = self._database.engine.raw_connection()
             cursor = self._connection.cursor()
             for statement in self._statements.begin:
@@ -235,7 +240,6 @@ class IndexWriter:
         except self._statements.driver_error as error:
             self._roll_back()
             self._drop_connection()
-            self._forget()
             raise CommitUncertain(f"the index did not confirm ({type(error).__name__})") from error
 
     def _roll_back(self) -> None:
@@ -255,10 +259,17 @@ class IndexWriter:
                 connection.invalidate()
 
     def _forget(self) -> None:
-        # What was remembered in a transaction that did not commit may not exist.
         with self._series_lock:
             self._series.clear()
         self._packs.clear()
+
+    def _remember(self) -> None:
+        self._packs.update(self._new_packs)
+        if self._new_series:
+            with self._series_lock:
+                self._series.update(self._new_series)
+                while len(self._series) > SERIES_REMEMBERED_MAX:
+                    self._series.popitem(last=False)
 
     def _insert(
         self, cursor: Any, arrivals: Sequence[Arrival], now_s: float, *, one_by_one: bool
@@ -285,15 +296,13 @@ class IndexWriter:
         identity = (arrival.header.identity, arrival.default_issuer)
         with self._series_lock:
             known = self._series.get(identity)
+        if known is None:
+            known = self._new_series.get(identity)
         if known is not None:
             return known
         if arrival.levels is None:
             raise LevelsNeeded
-        found = self._find_or_create(cursor, arrival, arrival.levels, now_s)
-        with self._series_lock:
-            self._series[identity] = found
-            while len(self._series) > SERIES_REMEMBERED_MAX:
-                self._series.popitem(last=False)
+        found = self._new_series[identity] = self._find_or_create(cursor, arrival, arrival.levels, now_s)
         return found
 
     def _find_or_create(
@@ -338,12 +347,12 @@ class IndexWriter:
         )
 
     def _pack_pk(self, cursor: Any, name: str) -> int:
-        known = self._packs.get(name)
+        known = self._packs.get(name) or self._new_packs.get(name)
         if known is None:
             known = self._statements.find_pack.scalar(cursor, {"name": name})
             if known is None:
                 known = self._statements.insert_pack.insert(cursor, {"name": name, "state": "open", "size_bytes": 0})
-            self._packs[name] = known
+            self._new_packs[name] = known
         return known
 
     def _explain(
@@ -351,7 +360,7 @@ class IndexWriter:
     ) -> Outcome:
         ((name, offset, length, dataset_offset, digest),) = self._statements.find_instance.rows(cursor, row)
         digest = bytes(digest)
-        if (name, offset) == (arrival.pack_name, arrival.member.file_offset):
+        if (name, offset, digest) == (arrival.pack_name, arrival.member.file_offset, arrival.member.dataset_digest):
             return ALREADY_INDEXED
         existing = Place(name, offset, length, dataset_offset, digest)
         if digest == arrival.member.dataset_digest:

@@ -72,8 +72,11 @@ class Statements:
                 "SET LOCAL synchronous_commit = off",
             )
             upsert = postgresql.insert(instance)
-        assert database.engine.dialect.dbapi is not None
-        self.driver_error: type[Exception] = database.engine.dialect.dbapi.Error
+        driver = database.engine.dialect.dbapi
+        assert driver is not None
+        self.driver_error: type[Exception] = driver.Error
+        # What a driver raises about a value or a constraint, not about the database (PEP 249).
+        self.value_errors: tuple[type[Exception], ...] = (driver.DataError, driver.IntegrityError)
 
         def compile_(statement: Executable) -> Statement:
             return Statement(statement, dialect)
