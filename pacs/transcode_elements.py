@@ -131,6 +131,25 @@ def convert_elements(
         raise TranscodingImpossible("the data set ends inside an element") from error
 
 
+def read_values(source: memoryview, encoding: Encoding, tags: frozenset[int]) -> dict[int, bytes]:
+    """Read some values of a native data set, at its top level.
+
+    Returns
+    -------
+    dict
+        Raw values, little endian, by tag; those that are not there, and sequences, are not in it.
+
+    Raises
+    ------
+    TranscodingImpossible
+        If the data set is malformed, before or behind these elements.
+    """
+    try:
+        return _Converter(source, encoding, encoding, None, recorded=tags).record()
+    except struct.error as error:
+        raise TranscodingImpossible("the data set ends inside an element") from error
+
+
 @dataclass(slots=True)
 class _Level:
     """One data set being converted: the root or an item."""
@@ -138,7 +157,7 @@ class _Level:
     encoding: Encoding
     depth: int
     pixel_representation: int
-    # Raw little endian values of _IMAGE_ATTRIBUTES, and where each stands in the output.
+    # Raw little endian values of what is recorded, and where each stands in the output.
     values: dict[int, bytes] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)
 
@@ -150,8 +169,11 @@ class _Converter:
         source_encoding: Encoding,
         target_encoding: Encoding,
         decode_pixels: DecodePixels | None,
+        *,
+        recorded: frozenset[int] = _IMAGE_ATTRIBUTES,
     ) -> None:
         self._source = source
+        self._recorded = recorded
         self._source_encoding = source_encoding
         self._target = target_encoding
         self._decode_pixels = decode_pixels
@@ -163,9 +185,13 @@ class _Converter:
         self._put_word = struct.Struct(order + "H").pack
 
     def convert(self) -> list[Buffer]:
+        self.record()
+        return self._out
+
+    def record(self) -> dict[int, bytes]:
         level = _Level(self._source_encoding, 0, self._root_pixel_representation())
         self._dataset(0, len(self._source), level, is_delimited=False)
-        return self._out
+        return level.values
 
     def _root_pixel_representation(self) -> int:
         """Look ahead for what decides 'US or SS': some of these come before it (PS3.5 A.1)."""
@@ -229,7 +255,7 @@ class _Converter:
     def _value(self, tag: int, vr: bytes, start: int, end: int, level: _Level) -> None:
         raw = self._source[start:end]
         is_swapped = level.encoding.is_little_endian != self._target.is_little_endian
-        if tag in _IMAGE_ATTRIBUTES:
+        if tag in self._recorded:
             little = raw if level.encoding.is_little_endian else _swapped(raw, vr)
             level.values[tag] = bytes(little)
             level.places[tag] = len(self._out)

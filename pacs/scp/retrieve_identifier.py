@@ -7,12 +7,9 @@ References
 PS3.4 C.4.2.1.4 and C.4.3.1.3 (identifiers), C.4.2.2.1 (baseline) and C.4.2.2.2 (relational), C.6 (unique keys)
 """
 
-import io
 import struct
 from collections.abc import Sequence
 from typing import Final
-
-from pydicom.filereader import read_dataset
 
 from foundation.errors import PeerError
 from pacs.archive.attributes import UNIQUE_KEY, Level
@@ -27,6 +24,7 @@ from pacs.transcode import (
     TranscodingImpossible,
     transcode,
 )
+from pacs.transcode_elements import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, read_values
 
 _SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _QUERY_RETRIEVE_LEVEL: Final = 0x00080052
@@ -36,13 +34,19 @@ _ISSUER_OF_PATIENT_ID: Final = 0x00100021
 _STUDY_INSTANCE_UID: Final = 0x0020000D
 _SERIES_INSTANCE_UID: Final = 0x0020000E
 _SOP_INSTANCE_UID: Final = 0x00080018
-_WANTED: Final = (
-    _SPECIFIC_CHARACTER_SET, _QUERY_RETRIEVE_LEVEL, _PATIENT_ID, _ISSUER_OF_PATIENT_ID, _STUDY_INSTANCE_UID,
-    _SERIES_INSTANCE_UID, _SOP_INSTANCE_UID,
+_WANTED: Final = frozenset(
+    {
+        _SPECIFIC_CHARACTER_SET, _QUERY_RETRIEVE_LEVEL, _PATIENT_ID, _ISSUER_OF_PATIENT_ID, _STUDY_INSTANCE_UID,
+        _SERIES_INSTANCE_UID, _SOP_INSTANCE_UID,
+    }
 )  # fmt: skip
+_ENCODINGS: Final = {
+    IMPLICIT_VR_LITTLE_ENDIAN: IMPLICIT_LITTLE,
+    EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT_LITTLE,
+    EXPLICIT_VR_BIG_ENDIAN: EXPLICIT_BIG,
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN: EXPLICIT_LITTLE,
+}
 _UID_TAGS: Final = (_STUDY_INSTANCE_UID, _SERIES_INSTANCE_UID, _SOP_INSTANCE_UID)
-# What pydicom's reader raises for bytes that are no data set.
-_READ_ERRORS: Final = (ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, OSError, ValueError)
 # An explicit UI has a 16 bit length.
 _SHORT_LENGTH_MAX: Final = 0xFFFE
 
@@ -121,18 +125,12 @@ def failed_list(sop_instance_uids: Sequence[str], transfer_syntax: str) -> bytes
 
 
 def _values(dataset: bytes, transfer_syntax: str) -> dict[int, bytes]:
+    view = memoryview(dataset)
     try:
         if transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN:
-            inflated = transcode(memoryview(dataset), source_uid=transfer_syntax, target_uid=EXPLICIT_VR_LITTLE_ENDIAN)
-            dataset = bytes(inflated)
-        read = read_dataset(
-            io.BytesIO(dataset),
-            is_implicit_VR=transfer_syntax == IMPLICIT_VR_LITTLE_ENDIAN,
-            is_little_endian=transfer_syntax != EXPLICIT_VR_BIG_ENDIAN,
-            bytelength=len(dataset),
-        )
-        return {tag: bytes(read.get_item(tag).value or b"") for tag in _WANTED if tag in read}
-    except (TranscodingImpossible, *_READ_ERRORS) as error:
+            view = transcode(view, source_uid=transfer_syntax, target_uid=EXPLICIT_VR_LITTLE_ENDIAN)
+        return read_values(view, _ENCODINGS[transfer_syntax], _WANTED)
+    except TranscodingImpossible as error:
         raise IdentifierUnreadable("the identifier cannot be read") from error
 
 
