@@ -45,35 +45,42 @@ def echo(node: TelegardeNode) -> int:
 
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[TelegardeNode]:
+    """Give a node to be treated badly."""
     with TelegardeNode(tmp_path, workers=2) as node:
         yield node
 
 
-def test_a_ready_node_says_who_it_is_and_answers_echo(node: TelegardeNode) -> None:
-    health = health_of(node.http_port)
+@pytest.fixture(scope="module")
+def calm_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TelegardeNode]:
+    """Give a node for tests that leave it as it was."""
+    with TelegardeNode(tmp_path_factory.mktemp("calm"), workers=2) as node:
+        yield node
+
+
+def test_a_ready_node_says_who_it_is_and_answers_echo(calm_node: TelegardeNode) -> None:
+    health = health_of(calm_node.http_port)
 
     assert (health["status"], health["reasons"]) == ("ready", [])
-    assert (health["aet"], health["open_loopback"], health["pid"]) == (["TELEGARDE"], True, node.process.pid)
+    assert (health["aet"], health["open_loopback"], health["pid"]) == (["TELEGARDE"], True, calm_node.process.pid)
     assert [worker["state"] for worker in health["workers"]] == ["ready", "ready"]
-    assert echo(node) == 0
-    assert node.stop() == 0
+    assert echo(calm_node) == 0
 
 
-def test_a_second_node_on_the_same_data_is_refused_with_the_reason(node: TelegardeNode) -> None:
+def test_a_second_node_on_the_same_data_is_refused_with_the_reason(calm_node: TelegardeNode) -> None:
     done = run_telegarde(
-        *("serve", "--data", node.data, "--open-loopback"),
+        *("serve", "--data", calm_node.data, "--open-loopback"),
         *("--dicom-port", str(free_port()), "--http-port", str(free_port())),
     )
 
     assert done.returncode == 2
-    assert f"is in use by process {node.process.pid}" in done.stderr
-    assert echo(node) == 0
+    assert f"is in use by process {calm_node.process.pid}" in done.stderr
+    assert echo(calm_node) == 0
 
 
-def test_a_port_that_is_taken_is_a_usage_error_that_names_the_option(node: TelegardeNode, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_a_usage_error_that_names_the_option(calm_node: TelegardeNode, tmp_path: Path) -> None:
     done = run_telegarde(
         *("serve", "--data", tmp_path / "other", "--open-loopback"),
-        *("--dicom-port", str(node.port), "--http-port", str(free_port())),
+        *("--dicom-port", str(calm_node.port), "--http-port", str(free_port())),
     )
 
     assert done.returncode == 2
@@ -117,11 +124,13 @@ def test_workers_end_when_their_supervisor_is_killed_and_the_data_can_be_served_
     assert echo(node) == 0
 
 
-def test_associations_are_spread_over_the_workers(node: TelegardeNode) -> None:
+def test_associations_are_spread_over_the_workers(calm_node: TelegardeNode) -> None:
+    # Whatever a test before left open is gone first.
+    wait_until(lambda: health_of(calm_node.http_port)["associations"] == 0, what="an idle node")
     with ExitStack() as stack:
         for _ in range(8):
-            stack.enter_context(StepwiseRequestor(node.port))
-        counts = [worker["associations"] for worker in health_of(node.http_port)["workers"]]
+            stack.enter_context(StepwiseRequestor(calm_node.port))
+        counts = [worker["associations"] for worker in health_of(calm_node.http_port)["workers"]]
 
     assert sum(counts) == 8
     assert min(counts) >= 2

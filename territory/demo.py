@@ -1,0 +1,299 @@
+"""``make demo``: a real node at work on generated CT and MR studies, shown step by step.
+
+Everything shown is checked: with ``--once`` the exit code is 0 only when all of it worked. Without it the node keeps
+serving, and the last lines say how to talk to it. Only synthetic patients appear here, so their names may be shown.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from pydicom import Dataset, dcmread
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.studies import write_ct_study, write_mr_study
+from pacs.scu.send import SendProgress, SendReport, send
+from territory.cli_output import progress, size
+from territory.demo_node import (
+    LOOPBACK,
+    NODE_AET,
+    DemoNode,
+    StepFailed,
+    Workstation,
+    count_identical,
+    sop_instance_uid_of,
+)
+from territory.demo_picture import as_text, grey_levels, shrunk, write_png
+
+_PARALLEL: Final = 4
+_PICTURE_COLUMNS: Final = 44
+_PNG_PIXELS: Final = 256
+_DEMO_DIRECTORY: Final = Path(".data")
+
+
+def main() -> int:
+    """Run the demo; return 0 when everything that it showed worked."""
+    parser = argparse.ArgumentParser(prog="make demo", description="Show a node at work on generated studies.")
+    parser.add_argument("--once", action="store_true", help="end when all was shown; exit code 0 if it worked")
+    parser.add_argument("--slices", type=int, default=250, help="images of each CT study (default: %(default)s)")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="also write the README's pictures")
+    arguments = parser.parse_args()
+    console = Console(highlight=False, record=arguments.pictures is not None, width=100 if arguments.pictures else None)
+    directory = (_DEMO_DIRECTORY / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}").absolute()
+    demo = Demo(console, directory, slices=arguments.slices)
+    try:
+        demo.show()
+        if arguments.pictures:
+            demo.write_pictures(arguments.pictures)
+        if not arguments.once:
+            demo.keep_serving()
+        return demo.end()
+    except StepFailed as failure:
+        console.print(f"[bold red]This did not work:[/] {failure}")
+        return 1
+    except KeyboardInterrupt:
+        return demo.end()
+    finally:
+        demo.node.pull_the_plug()
+        if arguments.once:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+class Demo:
+    """The steps, in order; each prints what it does and raises `StepFailed` when it does not work."""
+
+    def __init__(self, console: Console, directory: Path, *, slices: int) -> None:
+        self.node = DemoNode(directory)
+        self._console = console
+        self._directory = directory
+        self._slices = slices
+        self._step = 0
+        self._ct: list[Path] = []
+        self._mr: list[Path] = []
+        self._retrieved: list[Dataset] = []
+
+    def show(self) -> None:
+        """Run every step."""
+        self._directory.mkdir(parents=True)
+        self._generate()
+        self._start()
+        self._send()
+        self._find()
+        self._move_and_look()
+        self._pull_the_plug()
+        self._verify()
+
+    def _say(self, what: str, detail: str = "") -> None:
+        self._step += 1
+        self._console.print(f"\n[bold cyan]{self._step}[/] [bold]{what}[/]  [dim]{detail}[/]")
+
+    def _generate(self) -> None:
+        self._say("Two studies of patients who do not exist", "benchmarks/studies.py")
+        self._ct = write_ct_study(self._directory / "ct", seed=1, slices=self._slices)
+        self._mr = write_mr_study(self._directory / "mr", seed=2)
+        table = Table("study", "images", "each", "all", box=None, pad_edge=False)
+        for name, files in (("CT head", self._ct), ("MR head", self._mr)):
+            sizes = [path.stat().st_size for path in files]
+            table.add_row(name, str(len(files)), size(sizes[0]), size(sum(sizes)))
+        self._console.print(table)
+
+    def _start(self) -> None:
+        self._say("A node starts", "telegarde serve --data ... --open-loopback")
+        began_s = time.monotonic()
+        health = self.node.start()
+        self.node.echo()
+        seconds = time.monotonic() - began_s
+        self._console.print(
+            f"ready after {seconds:.1f} s: AE title {health['aet'][0]}, DICOM port {self.node.dicom_port}, "
+            f"{len(health['workers'])} worker processes; C-ECHO answered {self._foreign_echo()}"
+        )
+
+    def _foreign_echo(self) -> str:
+        echoscu = shutil.which("echoscu")
+        if echoscu is None:
+            return "(pynetdicom)"
+        command = [echoscu, "-aec", NODE_AET, LOOPBACK, str(self.node.dicom_port)]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            raise StepFailed("DCMTK's echoscu got no answer")
+        return "(pynetdicom, DCMTK)"
+
+    def _send(self) -> None:
+        self._say("Both studies are sent to it", f"telegarde send --parallel {_PARALLEL}")
+        report = self._sent([*self._ct, *self._mr], parallel=_PARALLEL)
+        if not report.is_complete:
+            raise StepFailed(f"{report.failed} instances were not sent: {report.failures} {report.errors}")
+        self._console.print(_rates(report) + ", each confirmed only when its bytes were on the disk")
+
+    def _sent(
+        self, files: list[Path], *, parallel: int, on_progress: Callable[[SendProgress], None] | None = None
+    ) -> SendReport:
+        with progress("C-STORE", unit="instances") as advance:
+
+            def show(now: SendProgress) -> None:
+                advance(now.done, now.instances)
+                if on_progress is not None:
+                    on_progress(now)
+
+            return send(
+                files,
+                host=LOOPBACK,
+                port=self.node.dicom_port,
+                calling_aet="DEMO",
+                called_aet=NODE_AET,
+                parallel=parallel,
+                on_progress=show,
+            )
+
+    def _find(self) -> None:
+        self._say("It finds them", "C-FIND asked with pynetdicom")
+        studies = self.node.find_studies()
+        self._console.print(_study_table(studies))
+        counts = {str(one.ModalitiesInStudy): int(one.NumberOfStudyRelatedInstances) for one in studies}
+        if counts != {"CT": len(self._ct), "MR": len(self._mr)}:
+            raise StepFailed(f"C-FIND counts {counts}")
+
+    def _move_and_look(self) -> None:
+        self._say("A workstation gets them", "C-MOVE to a storage SCP of pynetdicom's")
+        workstation = Workstation(self.node.workstation_port)
+        try:
+            began_s = time.monotonic()
+            for study in self.node.find_studies():
+                self.node.move(study.StudyInstanceUID)
+            seconds = time.monotonic() - began_s
+        finally:
+            workstation.close()
+        files = [*self._ct, *self._mr]
+        identical = count_identical(files, workstation.received)
+        if identical != len(files):
+            raise StepFailed(f"only {identical} of {len(files)} came back as they were sent")
+        self._console.print(f"{identical} images in {seconds:.1f} s, every one byte for byte as it was sent")
+        # The middle of the head; the MR study has four series, one after another.
+        shown = (self._ct[len(self._ct) // 2], self._mr[len(self._mr) // 8])
+        self._retrieved = [dcmread(BytesIO(workstation.received[sop_instance_uid_of(path)])) for path in shown]
+        grid = Table.grid(padding=(0, 4))
+        grid.add_row(*(self._picture(ds) for ds in self._retrieved))
+        # Not recorded: as a vector graphic it would be large, and `write_pictures` has better ones.
+        Console(width=self._console.width).print(grid)
+
+    def _picture(self, ds: Dataset) -> Group:
+        grey = grey_levels(ds)
+        write_png(self._directory / f"{ds.Modality}.png", grey)
+        columns = min(_PICTURE_COLUMNS, (self._console.width - 4) // 4 * 2)
+        has_colour = self._console.color_system is not None
+        title = Text(f"{ds.Modality} · {ds.SeriesDescription} · image {ds.InstanceNumber}", style="dim")
+        return Group(title, as_text(grey, columns=columns, has_colour=has_colour))
+
+    def _pull_the_plug(self) -> None:
+        self._say("Another study comes, and in the middle of it every process is killed", "kill -9")
+        files = write_ct_study(self._directory / "ct2", seed=3, slices=self._slices, region="thorax")
+        plug = Plug(self.node)
+        report = self._sent(files, parallel=1, on_progress=plug.look)
+        began_s = time.monotonic()
+        self.node.start()
+        seconds = time.monotonic() - began_s
+        uid = str(dcmread(files[0], specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+        kept = sum(int(study.NumberOfStudyRelatedInstances) for study in self.node.find_studies(StudyInstanceUID=uid))
+        self._console.print(
+            f"{report.sent} of {len(files)} had been confirmed; after {seconds:.1f} s a new node had recovered {kept}"
+        )
+        if kept < report.sent:
+            raise StepFailed(f"{report.sent} were confirmed, but only {kept} are there")
+        again = self._sent(files, parallel=_PARALLEL)
+        if not again.is_complete:
+            raise StepFailed(f"sending again failed: {again.failures} {again.errors}")
+        self._console.print(f"sent again: {again.sent} confirmed, kept once")
+
+    def _verify(self) -> None:
+        self._say("Every byte is read again and compared", "telegarde verify")
+        found = self.node.command("verify", "--data", str(self.node.data))
+        wanted = len(self._ct) + len(self._mr) + self._slices
+        table = Table(*found, box=None, pad_edge=False)
+        table.add_row(*(f"{value:,}" for value in found.values()))
+        self._console.print(table)
+        if found != {"instances": wanted, "bytes": found["bytes"], "missing": 0, "corrupt": 0, "unindexed": 0}:
+            raise StepFailed(f"verify expected {wanted} instances and nothing wrong")
+        self._console.print("[bold green]All of it worked.[/]")
+
+    def write_pictures(self, directory: Path) -> None:
+        """Write what was shown as ``demo.svg`` and the retrieved slices, side by side, as ``slices.png``."""
+        (directory / "demo.svg").write_text(self._console.export_svg(title="make demo"))
+        slices = [shrunk(grey_levels(ds), rows=_PNG_PIXELS, columns=_PNG_PIXELS) for ds in self._retrieved]
+        write_png(directory / "slices.png", np.hstack(slices))
+
+    def keep_serving(self) -> None:
+        """Say how to talk to the node, and wait for Ctrl-C."""
+        port, data = self.node.dicom_port, self.node.data
+        lines = [
+            f"telegarde send FOLDER --host {LOOPBACK} --port {port}",
+            f"findscu -S -aec {NODE_AET} {LOOPBACK} {port} -k QueryRetrieveLevel=STUDY -k PatientName -k StudyDate",
+            f"curl http://{LOOPBACK}:{self.node.http_port}/health",
+            f"telegarde status --data {data}",
+        ]
+        self._console.print(
+            Panel(
+                "\n".join(lines),
+                title=f"The node keeps serving: AE title {NODE_AET}, {LOOPBACK} port {port}; end it with Ctrl-C",
+                title_align="left",
+                subtitle=f"telegarde is .venv/bin/telegarde; pictures and log in {self._directory}",
+                subtitle_align="left",
+            )
+        )
+        threading.Event().wait()
+
+    def end(self) -> int:
+        """Stop the node gracefully; return 0 if it ended well."""
+        code = self.node.stop()
+        self._console.print("The node has stopped." if code == 0 else f"The node ended with exit code {code}.")
+        return 0 if code == 0 else 1
+
+
+class Plug:
+    """Kills the node once, when sending has got somewhere and is not done."""
+
+    def __init__(self, node: DemoNode) -> None:
+        self._node = node
+        self._is_pulled = False
+
+    def look(self, now: SendProgress) -> None:
+        """Pull the plug at the first look after the first confirmations (or at the end, if sending was faster)."""
+        if now.done and not self._is_pulled:
+            self._is_pulled = True
+            self._node.pull_the_plug()
+
+
+def _rates(report: SendReport) -> str:
+    return (
+        f"{report.sent} images, {size(report.bytes_sent)} in {report.seconds:.2f} s: "
+        f"[bold]{report.sent / report.seconds:.0f} images/s, {report.bytes_sent / report.seconds / 1e6:.0f} MB/s[/]"
+    )
+
+
+def _study_table(studies: list[Dataset]) -> Table:
+    table = Table("patient", "ID", "study", "date", "modality", "series", "images", box=None, pad_edge=False)
+    for study in studies:
+        table.add_row(
+            str(study.PatientName).replace("^", ", ", 1).replace("^", " "),
+            str(study.PatientID),
+            str(study.StudyDescription),
+            str(study.StudyDate),
+            str(study.ModalitiesInStudy),
+            str(study.NumberOfStudyRelatedSeries),
+            str(study.NumberOfStudyRelatedInstances),
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
