@@ -110,7 +110,7 @@ def outcome(ul: UpperLayer, data: bytes, cuts: list[int]) -> tuple[object, ...]:
 
 
 @given(state=states, data=streams, seed=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_however_the_bytes_are_cut_the_outcome_is_the_same(state: str, data: bytes, seed: st.DataObject) -> None:
     cuts = sorted(seed.draw(st.lists(st.integers(0, len(data)), max_size=8)))
     at_once = outcome(engine(state), data, [])
@@ -119,7 +119,7 @@ def test_however_the_bytes_are_cut_the_outcome_is_the_same(state: str, data: byt
 
 
 @given(state=states, data=st.one_of(st.binary(max_size=300), streams), flips=st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_whatever_comes_in_nothing_is_raised_and_at_most_an_abort_goes_out(
     state: str, data: bytes, flips: st.DataObject
 ) -> None:
@@ -194,13 +194,13 @@ requests = st.builds(
 
 
 @given(requests)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_a_request_that_is_written_is_read_back_the_same(request: AssociateRequest) -> None:
     assert decode_associate_request(encode_associate_request(request)) == request
 
 
 @given(requests)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_any_request_is_answered_by_something_that_can_be_sent(request: AssociateRequest) -> None:
     answer = negotiate(request, an_offer())
     if isinstance(answer, AssociateReject):
@@ -228,7 +228,7 @@ command_fields = st.fixed_dictionaries(
 
 
 @given(command_fields)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, derandomize=True)
 def test_a_command_that_is_written_is_read_back_the_same(fields: dict[str, int | str | tuple[int, ...]]) -> None:
     command = decode_command(encode_command(**fields))
     for keyword, value in fields.items():
@@ -246,7 +246,7 @@ elements = st.lists(
 
 
 @given(st.one_of(st.binary(max_size=100), elements))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 def test_any_bytes_as_a_command_set_are_a_command_or_a_typed_error(data: bytes) -> None:
     try:
         command = decode_command(data)
@@ -260,7 +260,7 @@ def test_any_bytes_as_a_command_set_are_a_command_or_a_typed_error(data: bytes) 
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 def test_any_bytes_as_an_associate_are_a_value_or_a_remote_protocol_error(data: bytes) -> None:
     for decode in (decode_associate_request, decode_associate_accept):
         for content in (data, REQUEST_PDU[6:80] + data):
