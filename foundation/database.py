@@ -69,13 +69,9 @@ class Database:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.engine = _create_engine(url, is_sqlite=self.is_sqlite, is_checkpointed_elsewhere=is_checkpointed_elsewhere)
-        self._thread_lock = threading.Lock()
-        self._lock_fd: int | None = None
-        if self.is_sqlite:
-            if not self.url.database:
-                raise ValueError("SQLite in memory is not shared between workers; give a file path")
-            lock_path = Path(f"{self.url.database}.lock")
-            self._lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if self.is_sqlite and not self.url.database:
+            raise ValueError("SQLite in memory is not shared between workers; give a file path")
+        self._writer_lock = WriterLock(Path(f"{self.url.database}.lock") if self.is_sqlite else None)
 
     @property
     def dialect_name(self) -> str:
@@ -93,18 +89,9 @@ class Database:
         with self.write(durable=True) as connection:
             METADATA.create_all(connection)
 
-    @contextmanager
-    def writer_lock(self) -> Iterator[None]:
-        """Hold the product-wide writer lock (SQLite; PostgreSQL takes its own inside the transaction)."""
-        with self._thread_lock:
-            if self._lock_fd is None:
-                yield
-                return
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+    def writer_lock(self) -> "WriterLock":
+        """Return the product-wide writer lock, for a ``with`` (on PostgreSQL the transaction takes its own)."""
+        return self._writer_lock
 
     @contextmanager
     def write(self, *, durable: bool = False) -> Iterator[Connection]:
@@ -182,9 +169,38 @@ class Database:
     def close(self) -> None:
         """Close every idle connection and the lock file."""
         self.engine.dispose()
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        self._writer_lock.close()
+
+
+class WriterLock:
+    """One writer at a time: among the threads of this process and, with a file, among all processes.
+
+    The kernel gives the file lock up when its holder dies. Not reentrant.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._thread_lock = threading.Lock()
+        self._fd = -1 if path is None else os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+    def __enter__(self) -> None:
+        self._thread_lock.acquire()
+        if self._fd >= 0:
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX)
+            except BaseException:
+                self._thread_lock.release()
+                raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd >= 0:
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self._thread_lock.release()
+
+    def close(self) -> None:
+        """Close the file; the lock must not be used again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def sqlite_url(path: Path) -> str:
