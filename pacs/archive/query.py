@@ -52,6 +52,8 @@ class IndexQuery:
         For attributes of the IMAGE level that have no column.
     answers_max : int
         Cap on the answers to one query.
+    headers_read_max : int
+        Cap on the headers read for one query.
     zone : tzinfo
         Of dates and times in studies that do not name their zone.
     """
@@ -62,11 +64,13 @@ class IndexQuery:
         headers: HeaderReader,
         *,
         answers_max: int = ANSWERS_MAX,
+        headers_read_max: int = HEADERS_READ_MAX,
         zone: tzinfo = UTC,
     ) -> None:
         self._database = database
         self._headers = headers
         self._answers_max = answers_max
+        self._headers_read_max = headers_read_max
         self.zone = zone
 
     def find(self, plan: Plan, facts: Mapping[str, str], interrupted: Callable[[], bool]) -> Iterator[list[Value]]:
@@ -104,7 +108,7 @@ class IndexQuery:
                     if is_deeper and reader.identity(entity) in seen:
                         continue
                     if not reader.matches(entity):
-                        _check_headers(reader)
+                        self._check_headers(reader)
                         continue
                     if answered == self._answers_max:
                         raise TooManyMatches(f"more than {self._answers_max} matches: narrow the query")
@@ -113,7 +117,7 @@ class IndexQuery:
                         seen.add(reader.identity(entity))
                     answered += 1
                     yield reader.values(entity)
-                    _check_headers(reader)
+                    self._check_headers(reader)
         except PoolTimeoutError as error:
             raise DatabaseAway("no connection to the database is free; ask again later") from error
 
@@ -132,6 +136,10 @@ class IndexQuery:
                         raise Interrupted("cancelled")
                     yield from partition
 
+    def _check_headers(self, reader: RowReader) -> None:
+        if reader.headers_read > self._headers_read_max:
+            raise TooManyMatches(f"more than {self._headers_read_max} headers to read: narrow the query")
+
     def _modality_sets(self, connection: Connection, plan: Plan) -> list[str] | None:
         """Return the values of Modalities in Study that match, to be looked up in their index; None: do not narrow."""
         matcher = _text_matcher_of(plan, MODALITIES_IN_STUDY)
@@ -141,11 +149,6 @@ class IndexQuery:
         if len(rows) > _MODALITY_SETS_MAX:
             return None
         return [modalities for modalities in rows if matcher.matches(modalities)]
-
-
-def _check_headers(reader: RowReader) -> None:
-    if reader.headers_read > HEADERS_READ_MAX:
-        raise TooManyMatches(f"more than {HEADERS_READ_MAX} headers to read: narrow the query")
 
 
 def _text_matcher_of(plan: Plan, tag: int) -> TextMatcher | None:
