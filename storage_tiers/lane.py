@@ -432,8 +432,14 @@ def free_bytes(directory: Path) -> int:
 
 
 def try_own(path: Path) -> int | None:
-    """Open a pack for recovery; None while a living process owns it. The caller closes the descriptor."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    """Open a pack for recovery; None while a living process owns it or when that has removed it.
+
+    The caller closes the descriptor.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

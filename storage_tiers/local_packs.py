@@ -89,8 +89,8 @@ class LocalPacks:
         return PackRange(self, pack)
 
     def names(self) -> list[str]:
-        """Return the names of all packs, sorted."""
-        return sorted(path.name for path in self._directory.glob("*.tar"))
+        """Return the names of all packs, sorted; one that is being made has a leading dot and is none yet."""
+        return sorted(path.name for path in self._directory.glob("*.tar") if not path.name.startswith("."))
 
     def size_bytes(self, pack: str) -> int:
         """Return the size of a pack's file.

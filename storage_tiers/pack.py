@@ -256,9 +256,10 @@ def scan(reader: RangeReader, *, nonce: str) -> Iterator[Member]:
         offset = member.end
 
 
-def is_like_prefix(reader: RangeReader, offset: int) -> bool:
-    """Say whether a member's prefix, sound or not, seems to begin at `offset`."""
-    return bytes(reader.read(offset, BLOCK)).startswith(_PREFIX_NAME)
+def is_like_prefix(reader: RangeReader, offset: int, *, nonce: str) -> bool:
+    """Say whether a member's prefix, sound or damaged, stands at `offset`."""
+    prefix = bytes(reader.read(offset, PREFIX_BYTES))
+    return prefix.startswith(_PREFIX_NAME) or nonce.encode() in prefix[BLOCK:]
 
 
 def read_footer(reader: RangeReader, offset: int, *, nonce: str) -> int | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 
 from foundation import log
 from foundation.clock import Clock
@@ -33,7 +33,7 @@ from pacs.archive.index_rows import Arrival
 from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
 from pacs.archive.schema import sop_lookup as sop_lookup_table
 from storage_tiers.lane import seal_file, try_own
-from storage_tiers.local_packs import LocalPacks
+from storage_tiers.local_packs import LocalPacks, PackUnreadable
 from storage_tiers.pack import (
     ALIGNMENT,
     Member,
@@ -41,13 +41,16 @@ from storage_tiers.pack import (
     RangeReader,
     check_member,
     footer,
+    is_like_prefix,
+    read_footer,
     read_manifest,
-    read_member,
     scan,
 )
 
 # Members per transaction.
 _BATCH: Final = 64
+# Read at a time when only zeros are expected.
+_LOOK_BYTES: Final = 1024 * 1024
 
 OnProgress = Callable[[int, int], None]
 
@@ -92,7 +95,12 @@ def recover(database: Database, journal: Path, clock: Clock, on_progress: OnProg
         for done, name in enumerate(open_packs):
             if on_progress is not None:
                 on_progress(done, len(open_packs))
-            counts = _recover_pack(journal / name, packs, writer, clock)
+            try:
+                counts = _recover_pack(journal / name, packs, writer, database, clock)
+            except PackUnreadable as error:
+                # One bad sector must not keep the node from starting; the pack is looked at again next time.
+                log.error("pack_unreadable", pack=name, reason=str(error))
+                continue
             if counts is not None:
                 scanned, members, recovered = scanned + 1, members + counts[0], recovered + counts[1]
         if scanned:
@@ -120,7 +128,7 @@ def reindex(database: Database, journal: Path, clock: Clock, on_progress: OnProg
     packs = LocalPacks(journal)
     writer = IndexWriter(database, is_announcing=False)
     names = packs.names()
-    total = sum(packs.size_bytes(name) for name in names)
+    total = sum(_size_bytes(packs, name) for name in names)
     try:
         with database.write() as connection:
             for table in (sop_lookup_table, instance, instance_conflict, series, study, patient, pack):
@@ -151,7 +159,16 @@ def reindex(database: Database, journal: Path, clock: Clock, on_progress: OnProg
     return RecoveryReport(packs=len(names), members=members, recovered=recovered)
 
 
-def _recover_pack(path: Path, packs: LocalPacks, writer: IndexWriter, clock: Clock) -> tuple[int, int] | None:
+def _size_bytes(packs: LocalPacks, name: str) -> int:
+    try:
+        return packs.size_bytes(name)
+    except PackUnreadable:
+        return 0
+
+
+def _recover_pack(
+    path: Path, packs: LocalPacks, writer: IndexWriter, database: Database, clock: Clock
+) -> tuple[int, int] | None:
     fd = try_own(path)
     if fd is None:
         return None
@@ -162,10 +179,11 @@ def _recover_pack(path: Path, packs: LocalPacks, writer: IndexWriter, clock: Clo
         except PackDamaged:
             _set_aside(path, reader)
             return None
-        tail, count, recovered = ALIGNMENT, 0, 0
+        tail, count, sound, recovered = ALIGNMENT, 0, 0, 0
         batch: list[Arrival] = []
         for member, is_indexed in _proven(reader, nonce):
             tail, count = member.end, count + 1
+            sound += is_indexed
             arrival = _arrival(packs, path.name, member) if is_indexed else None
             if arrival is not None:
                 batch.append(arrival)
@@ -173,50 +191,79 @@ def _recover_pack(path: Path, packs: LocalPacks, writer: IndexWriter, clock: Clo
                 recovered += _commit(writer, batch, clock)
                 batch.clear()
         recovered += _commit(writer, batch, clock)
+        if not _is_all(reader, tail, path.name, nonce, database):
+            return count, recovered
         if count == 0:
             path.unlink()
             return 0, 0
-        seal_file(fd, tail, footer(nonce, members=count, sealed_at_s=clock.now().timestamp()))
+        # What was torn is not counted: a footer says how many members were whole when the pack was sealed.
+        seal_file(fd, tail, footer(nonce, members=sound, sealed_at_s=clock.now().timestamp()))
         writer.mark_sealed(path.name, tail)
         return count, recovered
     finally:
         os.close(fd)
 
 
+def _is_all(reader: RangeReader, tail: int, name: str, nonce: str, database: Database) -> bool:
+    """Say whether nothing that was ever acknowledged can lie behind `tail`: then the pack may be cut there.
+
+    An unfinished instance leaves bytes behind the last member, but no prefix and no row.
+    """
+    if read_footer(reader, tail, nonce=nonce) is not None or not _has_content(reader, tail):
+        return True
+    if not is_like_prefix(reader, tail, nonce=nonce) and _indexed_until(database, name) <= tail:
+        return True
+    log.error("member_prefix_damaged", pack=name, offset=tail, reason="left as it is; run telegarde verify")
+    return False
+
+
+def _has_content(reader: RangeReader, offset: int) -> bool:
+    """Say whether anything but zeros follows closely."""
+    return bool(bytes(reader.read(offset, _LOOK_BYTES)).strip(b"\0"))
+
+
+def _indexed_until(database: Database, name: str) -> int:
+    """Return where the last row of a pack says that its file ends. Looks at every instance: only for rare cases."""
+    last = 0
+    with database.read() as connection:
+        for table in (instance, instance_conflict):
+            end = func.max(table.c.file_offset + table.c.file_length_bytes)
+            query = select(end).join(pack, pack.c.pack_pk == table.c.pack_pk).where(pack.c.name == name)
+            last = max(last, connection.execute(query).scalar() or 0)
+    return last
+
+
 def _proven(reader: RangeReader, nonce: str) -> Iterator[tuple[Member, bool]]:
     """Yield members and whether they are to be indexed.
 
     A member whose digest does not hold at the end of a pack was torn by the crash and never acknowledged: its bytes
-    stay where they are, unindexed. One with a successor was complete once: it is indexed, so that its damage is found
-    by `telegarde verify` and a retrieve of it fails, instead of its vanishing.
+    stay where they are, unindexed. One with a successor was complete once, and so was one that a footer counts: it is
+    indexed, so that its damage is found by `telegarde verify` and a retrieve of it fails, instead of its vanishing.
     """
-    for member in scan(reader, nonce=nonce):
+    for before, member in enumerate(scan(reader, nonce=nonce)):
         try:
             check_member(reader, member)
-        except PackDamaged as error:
+        except (PackDamaged, PackUnreadable) as error:
             log.warning("unsound_member", offset=member.file_offset, reason=str(error))
-            yield member, _has_successor(reader, member, nonce)
+            yield member, _was_complete(reader, member, nonce, before)
         else:
             yield member, True
 
 
-def _has_successor(reader: RangeReader, member: Member, nonce: str) -> bool:
-    try:
-        read_member(reader, member.end, nonce=nonce)
-    except PackDamaged:
-        return False
-    return True
+def _was_complete(reader: RangeReader, member: Member, nonce: str, before: int) -> bool:
+    counted = read_footer(reader, member.end, nonce=nonce)
+    return is_like_prefix(reader, member.end, nonce=nonce) if counted is None else counted > before
 
 
 def _members(reader: RangeReader, name: str) -> Iterator[tuple[Member, str]]:
+    # One pack that cannot be read must not keep all others out of the index.
     try:
         nonce = read_manifest(reader)
-    except PackDamaged as error:
-        log.error("pack_without_manifest", pack=name, reason=str(error))
-        return
-    for member, is_indexed in _proven(reader, nonce):
-        if is_indexed:
-            yield member, name
+        for member, is_indexed in _proven(reader, nonce):
+            if is_indexed:
+                yield member, name
+    except (PackDamaged, PackUnreadable) as error:
+        log.error("pack_unreadable", pack=name, reason=str(error))
 
 
 def _arrival(packs: LocalPacks, name: str, member: Member) -> Arrival | None:
@@ -261,10 +308,13 @@ def _commit(writer: IndexWriter, batch: Iterable[Arrival], clock: Clock) -> int:
 
 def _set_aside(path: Path, reader: RangeReader) -> None:
     """A pack without manifest: empty when the crash came before its first write, otherwise for a human to look at."""
-    if not bytes(reader.read(0, ALIGNMENT)).strip(b"\0"):
-        path.unlink()
-        return
-    log.error("pack_without_manifest", pack=path.name, reason="left as it is; run telegarde verify")
+    offset = 0
+    while chunk := bytes(reader.read(offset, _LOOK_BYTES)):
+        if chunk.strip(b"\0"):
+            log.error("pack_without_manifest", pack=path.name, reason="left as it is; run telegarde verify")
+            return
+        offset += len(chunk)
+    path.unlink()
 
 
 def _remove_if_abandoned(path: Path) -> None:

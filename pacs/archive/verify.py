@@ -15,7 +15,7 @@ from sqlalchemy import Connection, literal_column, select, union_all
 
 from foundation import log
 from foundation.database import Database
-from pacs.archive.header import UnusableDataSet, read_header
+from pacs.archive.header import InstanceHeader, UnusableDataSet, read_header
 from pacs.archive.recovery import dataset_window
 from pacs.archive.schema import instance, instance_conflict, pack, series
 from storage_tiers.lane import try_own
@@ -79,17 +79,18 @@ def verify(database: Database, journal: Path, on_progress: OnProgress | None = N
     """
     packs = LocalPacks(journal)
     report = VerifyReport()
-    names = packs.names()
-    total = sum(packs.size_bytes(name) for name in names)
     done = 0
-    # Members may be added while we look: the rows are one snapshot, taken before the packs are read.
-    owned = {name: _is_owned(journal / name) for name in names}
+    # A node may be receiving: the rows are one snapshot, so a pack that was written before it or is new after it may
+    # have members without a row, and every row has its pack in a list made after it.
+    written = {name: _is_owned(journal / name) for name in packs.names()}
     try:
         with database.read() as connection:
             rows = _RowsByPack(connection)
-            for name in names:
-                _verify_pack(packs, name, rows.take(name), report, connection, is_open=owned[name])
-                done += packs.size_bytes(name)
+            sizes = {name: packs.size_bytes(name) for name in packs.names() if (journal / name).exists()}
+            total = sum(sizes.values())
+            for name, size in sizes.items():
+                _verify_pack(packs, name, rows.take(name), report, connection, is_open=written.get(name, True))
+                done += size
                 if on_progress is not None:
                     on_progress(done, total)
             report.missing += rows.count_left()
@@ -107,6 +108,7 @@ class _RowsByPack:
                 pack.c.name.label("pack_name"),
                 table.c.file_offset.label("file_offset"),
                 table.c.file_length_bytes,
+                table.c.dataset_offset,
                 table.c.digest,
                 literal_column("1" if table is instance else "0").label("is_served"),
             ).join(pack, pack.c.pack_pk == table.c.pack_pk)
@@ -154,30 +156,36 @@ def _verify_pack(
         log.error("pack_without_manifest", pack=name, reason=str(error))
         report.corrupt += len(expected)
         return
-    for member in scan(reader, nonce=nonce):
-        row = expected.pop(member.file_offset, None)
-        if row is not None:
-            _check_row(reader, member, row, name, report)
-        elif not is_open and _is_unindexed(packs, name, member, connection):
-            log.error("unindexed_member", pack=name, offset=member.file_offset)
-            report.unindexed += 1
+    try:
+        for member in scan(reader, nonce=nonce):
+            row = expected.pop(member.file_offset, None)
+            if row is not None:
+                _check_row(reader, member, row, name, report)
+            elif not is_open:
+                _check_rowless(packs, member, name, report, connection)
+    except PackUnreadable as error:
+        log.error("pack_unreadable", pack=name, reason=str(error))
     for row in expected.values():
-        # The scan stopped before it, or its prefix is broken.
+        # Its prefix is broken, or the scan stopped before it.
         try:
             member = read_member(reader, row.file_offset - PREFIX_BYTES, nonce=nonce)
         except PackDamaged as error:
             log.error("member_missing", pack=name, offset=row.file_offset, reason=str(error))
             report.missing += 1
+        except PackUnreadable as error:
+            log.error("member_corrupt", pack=name, offset=row.file_offset, reason=str(error))
+            report.corrupt += 1
         else:
             _check_row(reader, member, row, name, report)
 
 
 def _check_row(reader: RangeReader, member: Member, row: Any, name: str, report: VerifyReport) -> None:
     try:
-        if member.dataset_digest != bytes(row.digest) or member.file_length_bytes != row.file_length_bytes:
+        proven = (member.dataset_digest, member.file_length_bytes, member.dataset_offset)
+        if proven != (bytes(row.digest), row.file_length_bytes, row.dataset_offset):
             raise PackDamaged("the index and the pack differ")
         check_member(reader, member)
-    except PackDamaged as error:
+    except (PackDamaged, PackUnreadable) as error:
         log.error("member_corrupt", pack=name, offset=row.file_offset, reason=str(error))
         report.corrupt += 1
         return
@@ -186,23 +194,37 @@ def _check_row(reader: RangeReader, member: Member, row: Any, name: str, report:
         report.bytes += row.file_length_bytes
 
 
-def _is_unindexed(packs: LocalPacks, name: str, member: Member, connection: Connection) -> bool:
-    """Say whether a member is whole and neither served nor a copy of what is served."""
+def _check_rowless(packs: LocalPacks, member: Member, name: str, report: VerifyReport, connection: Connection) -> None:
+    """Count a member without a row, unless it was torn or is a copy of what has one."""
     try:
         check_member(packs.reader(name), member)
         with dataset_window(packs, name, member) as (syntax, dataset, _):
             header = read_header(dataset, syntax, is_complete=False)
     except (PackDamaged, UnusableDataSet):
-        return False
-    same = (
-        select(instance.c.digest)
-        .join(series, series.c.series_pk == instance.c.series_pk)
-        .where(
-            series.c.series_instance_uid == header.identity.series_instance_uid.decode("ascii"),
-            instance.c.sop_instance_uid == header.sop_instance_uid,
-        )
-    )
-    return member.dataset_digest not in {bytes(digest) for digest in connection.execute(same).scalars()}
+        return
+    except PackUnreadable as error:
+        log.error("member_corrupt", pack=name, offset=member.file_offset, reason=str(error))
+        report.corrupt += 1
+        return
+    if member.dataset_digest not in _known_digests(header, connection):
+        log.error("unindexed_member", pack=name, offset=member.file_offset)
+        report.unindexed += 1
+
+
+def _known_digests(header: InstanceHeader, connection: Connection) -> set[bytes]:
+    """Return the digests of what is served and of what is kept as evidence under the UIDs of a header."""
+    return {
+        bytes(digest)
+        for table in (instance, instance_conflict)
+        for digest in connection.execute(
+            select(table.c.digest)
+            .join(series, series.c.series_pk == table.c.series_pk)
+            .where(
+                series.c.series_instance_uid == header.identity.series_instance_uid.decode("ascii"),
+                table.c.sop_instance_uid == header.sop_instance_uid,
+            )
+        ).scalars()
+    }
 
 
 def _is_owned(path: Path) -> bool:
