@@ -49,6 +49,8 @@ from pacs.upper_layer.negotiation import Offer, negotiate
 
 # Longest data set of a request that is not C-STORE: a storage commitment of 100,000 instances is 13 MB.
 IDENTIFIER_BYTES_MAX: Final = 16 * 1024 * 1024
+# What a peer may ask while it owes us a response; these need no request of ours in turn.
+_CROSSING_REQUESTS: Final = frozenset({CommandField.C_STORE_RQ, CommandField.C_ECHO_RQ})
 # Cancels remembered while a request is served; there is at most one request at a time.
 _CANCELS_MAX: Final = 16
 
@@ -136,6 +138,7 @@ class AcceptedAssociation:
         self._store: StoreReceiver | None = None
         self._stall = StallWatch(policy.timers.idle_s)
         self._message_id = 0
+        self._is_requesting = False
         self._is_stopping = False
         self._is_busy = False
         self._lock = threading.Lock()
@@ -161,7 +164,7 @@ class AcceptedAssociation:
 
     def send(self, context_id: int, command: bytes, dataset: Iterable[Buffer] | Buffer | None = None) -> None:
         """Send one message; see `pacs.scp.services.Association`."""
-        buffers: list[Buffer] = [self._upper.pdata_command(context_id, command)]
+        buffers: list[Buffer] = [self._command(context_id, command)]
         if dataset is not None:
             if not isinstance(dataset, bytes | memoryview):
                 dataset = b"".join(dataset)
@@ -170,14 +173,27 @@ class AcceptedAssociation:
 
     def is_cancelled(self, message_id: int) -> bool:
         """Say whether a C-CANCEL-RQ for this message has come."""
-        while self._transport.has_bytes():
+        # The end of a stream is readable for ever.
+        while not self._upper.closed and self._transport.has_bytes():
             self._receive()
         self._note_cancels()
         return message_id in self._cancelled
 
+    def is_quiet(self, wait_s: float) -> bool:
+        """Say whether the peer sends nothing for so long; see `pacs.scp.services.Association`."""
+        return not (self._is_requesting or self._events or self._transport.has_bytes(wait_s))
+
     def request(self, context_id: int, command: bytes, dataset: Buffer) -> Command:
-        """Send a request of our own and wait for its response."""
+        """Send a request of our own and wait for its response; see `pacs.scp.services.Association`."""
+        assert not self._is_requesting, "one operation at a time (PS3.7 8.2)"
         self.send(context_id, command, dataset if len(dataset) else None)
+        self._is_requesting = True
+        try:
+            return self._wait_for_response()
+        finally:
+            self._is_requesting = False
+
+    def _wait_for_response(self) -> Command:
         while True:
             event = self._next_event()
             if type(event) is CommandReceived:
@@ -188,7 +204,10 @@ class AcceptedAssociation:
                     if event.command.has_dataset:
                         self._gather()
                     return event.command
-                self._abort("request_during_operation")
+                if event.command.command_field not in _CROSSING_REQUESTS:
+                    self._abort("request_during_operation")
+                self._serve(event)
+                continue
             self._end_or_ignore(event)
 
     def next_message_id(self) -> int:
@@ -340,7 +359,7 @@ class AcceptedAssociation:
         self._stall.end_message()
         answer = store.finish()
         reach("store.before_response")
-        self._write([self._upper.pdata_command(context.context_id, answer)])
+        self._write([self._command(context.context_id, answer)])
         reach("store.after_response")
 
     def _serve_request(self, context: Context, command: Command) -> None:
@@ -488,6 +507,12 @@ class AcceptedAssociation:
                     return
         except TransportTimedOut:
             return
+
+    def _command(self, context_id: int, command: bytes) -> bytes:
+        if self._upper.closed:
+            # Its A-ABORT came with the request: the event is still in the queue.
+            raise AssociationLost("ended_by_peer")
+        return self._upper.pdata_command(context_id, command)
 
     def _write(self, buffers: list[Buffer]) -> None:
         try:

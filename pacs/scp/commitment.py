@@ -32,6 +32,10 @@ from pacs.scp.services import Association, Context
 from pacs.status import Status
 from pacs.upper_layer.dimse import Command, CommandField, response
 
+QUIET_S: Final = 0.3
+"""A peer that will release, or goes on sending, does so within this after our answer; one that waits for the report
+does not. Reporting into a release or a C-STORE is allowed, but many modalities do not expect it."""
+
 _MESSAGE_ID: Final = 1
 """Of our N-EVENT-REPORT-RQ: the only operation that we invoke on the association."""
 
@@ -103,6 +107,9 @@ class CommitmentService:
             completed=len(result.committed),
             failed=len(result.failed),
         )
+        if not association.is_quiet(QUIET_S):
+            self._hand_over(examined)
+            return
         event = encode_event_information(kept.transaction_uid, result, context.transfer_syntax)
         answer = association.request(context.context_id, encode_event_report(_MESSAGE_ID, result), event)
         if is_taken(answer, _MESSAGE_ID):

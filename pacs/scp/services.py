@@ -76,8 +76,12 @@ class Association(Protocol):
     def request(self, context_id: int, command: bytes, dataset: Buffer) -> Command:
         """Send a request of our own (C-GET's C-STORE, N-EVENT-REPORT) and wait for its response.
 
-        A C-CANCEL-RQ that arrives meanwhile is remembered for `is_cancelled`.
+        A C-CANCEL-RQ that arrives meanwhile is remembered for `is_cancelled`; a C-STORE or C-ECHO that crossed ours is
+        served, because each side may have one operation outstanding (PS3.7 D.3.3.3).
         """
+
+    def is_quiet(self, wait_s: float) -> bool:
+        """Say whether the peer sends nothing for so long and owes us nothing: the time to notify it of something."""
 
     @property
     def is_stopping(self) -> bool:

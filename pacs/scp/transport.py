@@ -49,8 +49,8 @@ class Transport(Protocol):
             If nothing came within the receive timeout.
         """
 
-    def has_bytes(self) -> bool:
-        """Say, without waiting, whether `receive_into` would return at once."""
+    def has_bytes(self, wait_s: float = 0.0) -> bool:
+        """Say whether `receive_into` would return at once, after waiting for that at most so long."""
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Write all of the buffers.
@@ -101,9 +101,9 @@ class PlainTransport:
             return 0
         return received
 
-    def has_bytes(self) -> bool:
-        """Look at the socket without waiting."""
-        return bool(self._poll.poll(0))
+    def has_bytes(self, wait_s: float = 0.0) -> bool:
+        """Look at the socket; see `Transport`."""
+        return bool(self._poll.poll(wait_s * 1000))
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Write all of the buffers; see `Transport`."""
@@ -142,6 +142,8 @@ class TlsTransport:
         prepare(sock)
         sock.settimeout(timeout_s)
         self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def receive_into(self, buffer: memoryview) -> int:
         """Wait for bytes; see `Transport`."""
@@ -155,11 +157,9 @@ class TlsTransport:
             return 0
         return received
 
-    def has_bytes(self) -> bool:
-        """Look at what TLS has decrypted, then at the socket."""
-        if self._sock.pending():
-            return True
-        return bool(select.select([self._sock], [], [], 0)[0])
+    def has_bytes(self, wait_s: float = 0.0) -> bool:
+        """Look at what TLS has decrypted, then at the socket; see `Transport`."""
+        return bool(self._sock.pending() or self._poll.poll(wait_s * 1000))
 
     def send(self, buffers: Sequence[Buffer]) -> None:
         """Write all of the buffers; see `Transport`."""

@@ -93,6 +93,10 @@ class RecordedAssociation:
         del message_id
         return self._cancel_after is not None and len(self.sent) >= self._cancel_after
 
+    def is_quiet(self, wait_s: float) -> bool:
+        del wait_s
+        return True
+
     def request(self, context_id: int, command: bytes, dataset: Buffer) -> Command:
         raise AssertionError("a query sends no requests")
 

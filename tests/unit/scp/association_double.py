@@ -48,6 +48,7 @@ class AssociationDouble:
     rights: Rights = ALL_RIGHTS
     answer: Answer = _no_answer
     is_stopping: bool = False
+    goes_on: bool = False
     sent: list[Sent] = field(default_factory=list)
     requested: list[Sent] = field(default_factory=list)
 
@@ -69,6 +70,11 @@ class AssociationDouble:
         """Say that nothing is cancelled."""
         del message_id
         return False
+
+    def is_quiet(self, wait_s: float) -> bool:
+        """Say that the peer waits for us, unless it was ordered to go on."""
+        del wait_s
+        return not self.goes_on
 
     def request(self, context_id: int, command: bytes, dataset: Buffer) -> Command:
         """Record a request and return its answer."""

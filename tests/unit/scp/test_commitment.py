@@ -182,6 +182,17 @@ def test_an_association_that_is_lost_leaves_the_report_to_the_relay(service: Com
     assert due.result == Result(committed=tuple(Reference(CT_IMAGE, uid) for uid in UIDS), failed=())
 
 
+def test_a_peer_that_goes_on_gets_its_report_on_another_association(service: CommitmentService, ledger: Ledger) -> None:
+    association = AssociationDouble(goes_on=True)
+
+    service.handle(association, PUSH, action(), encoded(asked(*UIDS)))
+
+    assert association.requested == []
+    due = ledger.claim_due()
+    assert due is not None
+    assert due.result is not None
+
+
 def test_a_report_answered_with_failure_is_tried_again_later(service: CommitmentService, ledger: Ledger) -> None:
     association = AssociationDouble(answer=lambda sent: taken(sent, Status.PROCESSING_FAILURE))
 
