@@ -32,7 +32,7 @@ from pacs.upper_layer import dimse
 from pacs.upper_layer.associate import AssociateReject, AssociateRequest
 from pacs.upper_layer.connection import Role, UpperLayer
 from pacs.upper_layer.dimse import Command, CommandField
-from pacs.upper_layer.errors import LocalProtocolError
+from pacs.upper_layer.errors import AssociationOver, LocalProtocolError
 from pacs.upper_layer.events import (
     Aborted,
     AssociateRejected,
@@ -228,6 +228,9 @@ class AcceptedAssociation:
                     self._abort("node_stopping")
         except AssociationLost as lost:
             self._ending = str(lost)
+        except AssociationOver:
+            # The peer ended it in the same breath as its request: whatever we owe it is pending.
+            self._flush_upper()
         except LocalProtocolError as error:
             log.error("association_defect", calling_aet=self._calling_aet(), error=str(error))
         except Exception as error:  # noqa: BLE001  # the edge of a thread: whatever broke, only this association ends
