@@ -313,7 +313,7 @@ class IndexWriter:
         patient_pk = run.find_patient.scalar(cursor, patient_row)
         if patient_pk is None:
             patient_pk = run.insert_patient.insert(cursor, patient_row)
-        study_row = study_row_of(levels[Level.STUDY], patient_pk, now_s)
+        study_row = study_row_of(levels[Level.STUDY], patient_pk, arrival.member.received_at_s)
         study_pk = run.find_study.scalar(cursor, study_row)
         if study_pk is None:
             others = [row[0] for row in run.find_study_of_others.rows(cursor, study_row)]
@@ -422,7 +422,7 @@ class IndexWriter:
                     "b_study_pk": study_pk,
                     "b_instances": len(stored_all),
                     "b_bytes": sum(arrival.member.file_length_bytes for arrival in stored_all),
-                    "last_received_at_s": now_s,
+                    "b_received_at_s": max(arrival.member.received_at_s for arrival in stored_all),
                 },
             )
             self._tell(cursor, TOPIC_INSTANCES_STORED, stored_payload(study_pk, parts), now_s)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import Executable, and_, bindparam, insert, select, update
+from sqlalchemy import Executable, and_, bindparam, case, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
@@ -136,7 +136,11 @@ class Statements:
             .values(
                 number_of_study_related_instances=study.c.number_of_study_related_instances + bindparam("b_instances"),
                 size_bytes=study.c.size_bytes + bindparam("b_bytes"),
-                last_received_at_s=bindparam("last_received_at_s"),
+                # Recovery passes packs one after another, not in the order of receipt.
+                last_received_at_s=case(
+                    (study.c.last_received_at_s > bindparam("b_received_at_s"), study.c.last_received_at_s),
+                    else_=bindparam("b_received_at_s"),
+                ),
             )
         )
         self.find_pack = compile_(select(pack.c.pack_pk).where(pack.c.name == bindparam("name")))
