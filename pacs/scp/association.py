@@ -49,8 +49,9 @@ from pacs.upper_layer.negotiation import Offer, negotiate
 
 # Longest data set of a request that is not C-STORE: a storage commitment of 100,000 instances is 13 MB.
 IDENTIFIER_BYTES_MAX: Final = 16 * 1024 * 1024
-# What a peer may ask while it owes us a response; these need no request of ours in turn.
-_CROSSING_REQUESTS: Final = frozenset({CommandField.C_STORE_RQ, CommandField.C_ECHO_RQ})
+# What a peer may ask while it owes us a response: their services look at nothing but the request, and none of them
+# begins a request of ours unless `is_quiet`.
+_CROSSING_REQUESTS: Final = frozenset({CommandField.C_STORE_RQ, CommandField.C_ECHO_RQ, CommandField.N_ACTION_RQ})
 # Cancels remembered while a request is served; there is at most one request at a time.
 _CANCELS_MAX: Final = 16
 
