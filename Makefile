@@ -5,7 +5,7 @@
 #   make check              format, lint, types, import contracts, tests against real peers: what .ci/run runs
 #   make crash              at least 200 kill -9 under load (minutes)
 #   make bench              the benchmarks in full, beside DCMTK, Orthanc and pynetdicom (long)
-#   make fuzz               garbage against the upper layer, for FUZZ_S seconds
+#   make fuzz               garbage against everything that reads a peer's bytes, FUZZ_S seconds each
 #   make clean              removes what the others made, but never data
 
 SHELL := /bin/sh
@@ -71,7 +71,8 @@ bench: $(VENV)/.development
 	$(call step,benchmark of sending on,$(BIN)/python -m benchmarks.retrieve $(ARGS))
 
 fuzz: $(VENV)/.development
-	$(call step,fuzzing for $(FUZZ_S) s,$(BIN)/python -m tests.fuzz --seconds $(FUZZ_S) $(ARGS))
+	$(call step,fuzzing each target for $(FUZZ_S) s,for target in tests/fuzz/fuzz_*.py; do \
+	$(BIN)/python -m tests.fuzz.$$(basename $$target .py) --seconds $(FUZZ_S) $(ARGS) || exit 1; done)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -236,7 +236,7 @@ def test_every_test_name_says_what_holds() -> None:
         f"{path}:{node.lineno} {node.name}"
         for path in tracked("tests/**/test_*.py")
         for node in nodes(path, ast.FunctionDef)
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and node.name.count("_") < 4
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and node.name.count("_") < 3
     ]
 
     none(short)
