@@ -16,6 +16,7 @@ Invariants
 * A lane that had an input/output error is never written again.
 """
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -88,17 +89,20 @@ class Lane:
         self._directory = directory
         self._allocated = 0
         self._fd = _create(directory, self.name)
-        self.staging = mmap.mmap(-1, limits.staging_bytes)
         try:
+            self.staging = mmap.mmap(-1, limits.staging_bytes)
             self.reserve(ALIGNMENT)
             manifest = pack.manifest_member(self.nonce, created_at_s=clock.now().timestamp())
             self.staging[:ALIGNMENT] = manifest
             self._is_direct = self._try_direct_write()
             os.fsync(self._fd)
             _fsync_directory(directory)
-        except BaseException:
+        except BaseException as error:
             self.close()
-            (directory / self.name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                (directory / self.name).unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise self._break(error) from error
             raise
         reach("lane.created")
 
@@ -112,10 +116,12 @@ class Lane:
         """
         while self._allocated < until:
             extent = max(self.limits.extent_bytes, pack.aligned(until - self._allocated))
-            free = free_bytes(self._directory)
-            if free - extent < self.limits.free_space_reserve_bytes:
-                raise DiskFull(f"the journal's disk has {free} bytes free; make room or lower free_space_reserve_bytes")
             try:
+                free = free_bytes(self._directory)
+                if free - extent < self.limits.free_space_reserve_bytes:
+                    raise DiskFull(
+                        f"the journal's disk has {free} bytes free; make room or lower free_space_reserve_bytes"
+                    )
                 os.posix_fallocate(self._fd, self._allocated, extent)
             except OSError as error:
                 if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -154,11 +160,11 @@ class Lane:
     def seal(self) -> None:
         """End the pack: cut what was reserved and not used, add the footer, sync. An empty pack is removed."""
         reach("lane.sealing")
-        if self.members == 0:
-            (self._directory / self.name).unlink()
-            return
         end = pack.footer(self.nonce, members=self.members, sealed_at_s=self.clock.now().timestamp())
         try:
+            if self.members == 0:
+                (self._directory / self.name).unlink()
+                return
             seal_file(self._fd, self.tail, end)
         except OSError as error:
             raise self._break(error) from error
@@ -389,19 +395,23 @@ class LanePool:
                 return self._idle.pop()
         return Lane(self._directory, self._limits, self._clock)
 
+    def is_worn(self, lane: Lane) -> bool:
+        """Say whether a lane is to be exchanged for another one before its next member."""
+        return lane.is_broken or lane.tail >= self._limits.lane_bytes_max
+
     def release(self, lane: Lane) -> None:
-        """Take a lane back; one that has grown enough is sealed, a broken one given up."""
+        """Take a lane back; one that has grown enough is sealed, a broken one given up. Never fails."""
         if lane.is_broken:
             # Its members stay readable; recovery scans and seals it at the next start.
             lane.close()
-        elif lane.tail >= self._limits.lane_bytes_max:
+        elif self.is_worn(lane):
             self._seal(lane)
         else:
             with self._lock:
                 self._idle.append(lane)
 
     def close(self) -> None:
-        """Seal and close every idle lane."""
+        """Seal and close every idle lane. Never fails: recovery does what cannot be done now."""
         with self._lock:
             lanes, self._idle = self._idle, []
         for lane in lanes:
@@ -412,6 +422,8 @@ class LanePool:
             lane.seal()
             if lane.members:
                 self._on_sealed(lane.name, lane.tail)
+        except Unavailable as error:
+            log.warning("lane_not_sealed", lane=lane.name, message=str(error))
         finally:
             lane.close()
 
@@ -451,12 +463,15 @@ def try_own(path: Path) -> int | None:
 def _create(directory: Path, name: str) -> int:
     # Owned before it has its name: recovery, which looks at named packs, can never take it from us.
     unnamed = directory / f".{name}"
+    fd = -1
     try:
         fd = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         unnamed.rename(directory / name)
     except OSError as error:
-        unnamed.unlink(missing_ok=True)
+        if fd >= 0:
+            os.close(fd)
+            unnamed.unlink(missing_ok=True)
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise DiskFull("the journal's disk is full; make room") from error
         raise LaneBroken(f"the journal cannot be written ({errno.errorcode.get(error.errno or 0)})") from error

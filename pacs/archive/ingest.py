@@ -119,7 +119,7 @@ class InstanceStream:
         foundation.errors.DiskFull
             If there is no room; nothing has been written.
         """
-        if self._lane is None or self._lane.is_broken:
+        if self._lane is None or self._ingest.lanes.is_worn(self._lane):
             self.close()
             self._lane = self._ingest.lanes.acquire()
             self._writer = MemberWriter(self._lane)
