@@ -15,6 +15,7 @@ from typing import Final
 from foundation import log
 from foundation.clock import Clock, SystemClock
 from foundation.database import Database
+from foundation.errors import Refused
 from pacs.archive import file_meta, recovery, sop_lookup
 from pacs.archive.commitment import Ledger
 from pacs.archive.index import DuplicatePolicy, IndexWriter
@@ -51,6 +52,10 @@ LOOKUP_EVERY_S: Final = 1.0
 RELAY_EVERY_S: Final = 2.0
 
 
+class TlsSettingsUnusable(Refused):
+    """The files that the settings name cannot serve for TLS."""
+
+
 def journal_directory(data_dir: Path) -> Path:
     """Return where the packs of a data directory are."""
     return data_dir / JOURNAL_DIRECTORY
@@ -64,6 +69,23 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def check_tls_files(settings: Settings) -> None:
+    """Load certificate, key and authorities once, so that what is wrong with them is said before anything starts.
+
+    Raises
+    ------
+    TlsSettingsUnusable
+        If a file cannot be used; the message names it.
+    """
+    files = settings_rules.tls_files(settings)
+    if files is None:
+        return
+    try:
+        tls.server_context(files)
+    except tls.TlsFilesUnusable as error:
+        raise TlsSettingsUnusable(f"[dicom.tls]: {error}") from error
 
 
 def recover(settings: Settings, database: Database) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from foundation.errors import Refused
-from territory import settings
+from territory import bootstrap, settings
 from territory.cli_output import answer
 from territory.settings import describe, load
 
@@ -86,6 +86,8 @@ def _toml_text(value: str) -> str:
 
 def _check_config(arguments: argparse.Namespace) -> int:
     path: Path = arguments.file or arguments.config
-    found = describe(load(path))
+    read = load(path)
+    bootstrap.check_tls_files(read)
+    found = describe(read)
     answer(arguments, found if arguments.json else {"peers": len(found["peers"])}, title=f"{path} can be used")
     return 0

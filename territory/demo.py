@@ -5,6 +5,7 @@ serving, and the last lines say how to talk to it. Only synthetic patients appea
 """
 
 import argparse
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,9 @@ def main() -> int:
         demo.node.pull_the_plug()
         if arguments.once:
             shutil.rmtree(directory, ignore_errors=True)
+            # Demos that were kept are somebody's: only an empty directory goes.
+            with contextlib.suppress(OSError):
+                directory.parent.rmdir()
 
 
 class Demo:

@@ -75,12 +75,18 @@ class Maintenance:
             self._stopping.wait(task.every_s)
 
 
-def checkpoint(database: Database) -> None:
-    """Write SQLite's log into its database file, without holding anybody up unless the log has grown too long."""
+def checkpoint(database: Database, *, log_pages_max: int = LOG_PAGES_MAX) -> None:
+    """Write SQLite's log into its database file, without holding anybody up unless the log has grown too long.
+
+    Parameters
+    ----------
+    log_pages_max : int
+        Beyond so many pages writers wait until the log can begin anew.
+    """
     if not database.is_sqlite:
         return
     pages = _checkpoint(database, "PASSIVE")
-    if pages > LOG_PAGES_MAX:
+    if pages > log_pages_max:
         with database.writer_lock():
             pages = _checkpoint(database, "RESTART")
         log.debug("index_log_emptied", count=pages)

@@ -46,10 +46,11 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     Raises
     ------
     Refused
-        If the data directory or a port cannot be had.
+        If the data directory, a port or the files for TLS cannot be had.
     DatabaseAway
         If the database does not answer within `DATABASE_WAIT_S_MAX`.
     """
+    bootstrap.check_tls_files(settings)
     data_dir = settings.archive.data_dir
     try:
         data_dir.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ SIGTERM stops gracefully: no new associations, the instance in hand is finished,
 
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -76,9 +77,16 @@ def main() -> int:
     except SupervisorGone:
         return EXIT_STOPPED
     log.configure(prefix=f"[worker {launch.worker}] ")
+    _allow_open_files()
     row = WorkerTable(launch.table_descriptor).row(launch.worker)
     row.report(WorkerState.STARTING)
     return run(_build(launch, row), row)
+
+
+def _allow_open_files() -> None:
+    # A socket and a lane for each association, and the packs that are read: the usual soft limit of 1,024 is near.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _build(launch: Launch, row: WorkerRow) -> Engine:

@@ -29,7 +29,7 @@ def test_the_demo_shows_everything_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert "C-ECHO answered (pynetdicom, DCMTK)" in " ".join(done.stdout.split())
     assert "172 images" in done.stdout
     assert "All of it worked." in done.stdout
-    assert list((tmp_path / ".data").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_demo_fails_when_one_step_does_not_work(tmp_path: Path) -> None:
