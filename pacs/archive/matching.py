@@ -19,10 +19,11 @@ PS3.4 C.2.2.2 (matching), C.2.2.3 (multiple values), C.5.1.1 (what is negotiated
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final, Protocol, TypeAlias
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VM
@@ -47,6 +48,8 @@ _TIME_VRS: Final = frozenset({"DA", "TM", "DT"})
 KEY_CHARACTERS_MAX: Final = 4096
 # Sequences in sequences, deeper than in any information model.
 KEY_DEPTH_MAX: Final = 8
+# Words whose sound is remembered during one fuzzy query.
+_SOUNDS_REMEMBERED_MAX: Final = 8192
 _UID: Final = re.compile(r"[0-9.]{1,64}")
 # Long enough for any DS (16 characters) and FD, short enough that an exponent stays harmless.
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20})(?:[eE][+-]?\d{1,3})?")
@@ -234,6 +237,11 @@ class FuzzyName:
     """
 
     parts: tuple[Wildcard, ...]
+    # Names of an archive have few different words: each is listened to once for a query.
+    _sound_of: Callable[[str], str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_sound_of", lru_cache(maxsize=_SOUNDS_REMEMBERED_MAX)(phonetic_key))
 
     def matches(self, text: str) -> bool:
         return self.matches_key(person_name_key(text))
@@ -241,16 +249,15 @@ class FuzzyName:
     def matches_key(self, key: str) -> bool:
         """Like `matches`, for a name already folded by `person_name_key`."""
         names = name_parts(key)
-        return bool(names) and all(any(_sounds_like(part, name) for name in names) for part in self.parts)
+        return bool(names) and all(any(self._is_like(part, name) for name in names) for part in self.parts)
 
-
-def _sounds_like(part: Wildcard, name: str) -> bool:
-    if part.has_wildcards:
-        return part.matches(name)
-    word = part.prefix
-    if len(word) == 1 and word.isascii():
-        return name.startswith(word)
-    return word == name or phonetic_key(word) == phonetic_key(name)
+    def _is_like(self, part: Wildcard, name: str) -> bool:
+        if part.has_wildcards:
+            return part.matches(name)
+        word = part.prefix
+        if len(word) == 1 and word.isascii():
+            return name.startswith(word)
+        return word == name or self._sound_of(word) == self._sound_of(name)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

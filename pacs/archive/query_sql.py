@@ -258,19 +258,18 @@ def _narrow_name(column: KeyedColumnElement[Any], matcher: Matcher, is_sqlite: b
     pattern = matcher.groups[0]
     if pattern is None:
         return None
+    # The longest piece of text is somewhere in the name; its outer carets may be left out there.
+    longest = max((literal_text.strip("^") for literal_text in pattern.literals), key=len)
+    somewhere = column.contains(longest, autoescape=True) if longest else None
     if matcher.any_group:
-        # The longest piece of text is somewhere in the name.
-        longest = max((literal_text.strip("^") for literal_text in pattern.literals), key=len)
-        return column.contains(longest, autoescape=True) if longest else None
+        return somewhere
     if not pattern.has_wildcards:
         return or_(column == pattern.prefix, _like(column, ((f"{pattern.prefix}=",), ("",)), is_sqlite))
     # Components at the end may be left out of the name, and their carets with them.
     prefix = pattern.prefix.rstrip("^")
     if prefix:
         return _like(column, ((prefix,), ("",)), is_sqlite)
-    if any("^" in literal_text for literal_text in pattern.literals):
-        return None
-    return _like(column, (*pattern.segments, ("",)), is_sqlite)
+    return somewhere
 
 
 def _narrow_json(column: KeyedColumnElement[Any], matcher: Matcher) -> ColumnElement[bool] | None:
