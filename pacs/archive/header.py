@@ -22,9 +22,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import xxhash
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence
 from typing_extensions import Buffer
 
 from foundation.errors import PeerError
@@ -72,9 +75,15 @@ _ITEM: Final = 0xFFFEE000
 _ITEM_END: Final = 0xFFFEE00D
 _SEQUENCE_END: Final = 0xFFFEE0DD
 _UNDEFINED: Final = 0xFFFFFFFF
+# Instead of a length: an element of undefined length has no end in the bytes at hand.
+_NO_END: Final = -1
+# Patient ID and its issuer have 64 characters (PS3.5 6.2), in the longest encodings four bytes each.
+_RAW_BYTES_MAX: Final = 256
 # PS3.5 7.1.2: these have two reserved bytes and a length of four.
 _LONG_VRS: Final = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _SHORT_VRS: Final = frozenset(b"AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US".split())
+
+_VRS: Final = _SHORT_VRS | _LONG_VRS
 
 
 class UnusableDataSet(PeerError):
@@ -95,7 +104,11 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class InstanceHeader:
-    """What every instance has of its own. ``problem`` is '' for a well-formed header."""
+    """What every instance has of its own.
+
+    ``problem`` is '' for a well-formed header. ``length_bytes_min`` is how long the data set must be to hold what its
+    last element begun says, 0 when that is not known.
+    """
 
     identity: Identity
     sop_instance_uid: str
@@ -104,6 +117,7 @@ class InstanceHeader:
     columns: int | None
     number_of_frames: int | None
     problem: str
+    length_bytes_min: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,12 +164,14 @@ def read_header(dataset: memoryview | bytes, transfer_syntax_uid: str, *, is_com
     UnusableDataSet
         If Study, Series or SOP Instance UID or SOP Class UID is missing or not a UID.
     """
-    if transfer_syntax_uid == IMPLICIT_LITTLE:
-        found, problem = _walk_implicit(dataset, len(dataset), is_complete)
-    else:
-        order = ">" if transfer_syntax_uid == EXPLICIT_BIG else "<"
-        found, problem = _walk_explicit(dataset, len(dataset), is_complete, order)
+    end = len(dataset)
     big = transfer_syntax_uid == EXPLICIT_BIG
+    found, problem, length_min = _walk(dataset, transfer_syntax_uid, _WANTED)
+    if is_complete:
+        if length_min > end:
+            problem = "the data set ends inside an element"
+    elif length_min == _NO_END:
+        problem = ""
     empty = b""
     study = found.get(_STUDY_INSTANCE_UID, empty).rstrip(b"\0 ")
     series = found.get(_SERIES_INSTANCE_UID, empty).rstrip(b"\0 ")
@@ -172,19 +188,20 @@ def read_header(dataset: memoryview | bytes, transfer_syntax_uid: str, *, is_com
             raise UnusableDataSet(f"{name} is {state}" + (f" ({problem})" if problem else ""))
     return InstanceHeader(
         Identity(
-            found.get(_SPECIFIC_CHARACTER_SET, empty),
-            found.get(_PATIENT_ID, empty).rstrip(b"\0 "),
-            found.get(_ISSUER_OF_PATIENT_ID, empty).rstrip(b"\0 "),
+            _bounded(found.get(_SPECIFIC_CHARACTER_SET, empty)),
+            _bounded(found.get(_PATIENT_ID, empty).rstrip(b"\0 ")),
+            _bounded(found.get(_ISSUER_OF_PATIENT_ID, empty).rstrip(b"\0 ")),
             study,
             series,
             sop_class,
         ),
         sop_instance.decode("ascii"),
-        found.get(_INSTANCE_NUMBER, empty).strip(b"\0 ")[:16].decode("ascii", "replace"),
+        found.get(_INSTANCE_NUMBER, empty).replace(b"\0", b"").strip()[:16].decode("ascii", "replace"),
         _unsigned_short(found.get(_ROWS, empty), big),
         _unsigned_short(found.get(_COLUMNS, empty), big),
         _integer_string(found.get(_NUMBER_OF_FRAMES, empty)),
         problem,
+        max(0, length_min),
     )
 
 
@@ -193,7 +210,35 @@ def is_uid(value: bytes) -> bool:
     return 0 < len(value) <= 64 and not value.strip(b"0123456789.") and value[0] != 0x2E and value[-1] != 0x2E
 
 
-def _walk_explicit(data: memoryview | bytes, end: int, is_complete: bool, order: str) -> tuple[dict[int, bytes], str]:
+def _walk(
+    dataset: memoryview | bytes, transfer_syntax_uid: str, wanted: frozenset[int]
+) -> tuple[dict[int, bytes], str, int]:
+    # Some senders write the other kind of VR than they negotiated; the first element tells, as it does to pydicom.
+    has_vr = bytes(dataset[4:6]) in _VRS
+    if transfer_syntax_uid == IMPLICIT_LITTLE:
+        if not has_vr:
+            return _walk_implicit(dataset, len(dataset), wanted)
+        found, problem, length_min = _walk_explicit(dataset, len(dataset), "<", wanted)
+    else:
+        if has_vr or transfer_syntax_uid == EXPLICIT_BIG:
+            order = ">" if transfer_syntax_uid == EXPLICIT_BIG else "<"
+            return _walk_explicit(dataset, len(dataset), order, wanted)
+        found, problem, length_min = _walk_implicit(dataset, len(dataset), wanted)
+    return found, problem or "explicit and implicit VR are mixed up", length_min
+
+
+def _bounded(raw: bytes) -> bytes:
+    """Shorten what no well-formed value is as long as, so that different values stay different: it is kept long."""
+    return raw if len(raw) <= _RAW_BYTES_MAX else raw[:64] + xxhash.xxh3_128_digest(raw)
+
+
+def _walk_explicit(
+    data: memoryview | bytes, end: int, order: str, wanted: frozenset[int]
+) -> tuple[dict[int, bytes], str, int]:
+    """Return values by tag, what stopped the walk or '', and the length that the data set must have at least.
+
+    That length is 0 when it is not known, and `_NO_END` when an element of undefined length has no end in `data`.
+    """
     # The hot loop: one unpack, one set look-up and one comparison per element.
     element = struct.Struct(order + "HH2sH").unpack_from
     length32 = struct.Struct(order + "I").unpack_from
@@ -211,29 +256,28 @@ def _walk_explicit(data: memoryview | bytes, end: int, is_complete: bool, order:
                 break
             (length,) = length32(data, position + 8)
         else:
-            return found, f"no value representation at byte {position}"
+            return found, f"no value representation at byte {position}", 0
         if tag <= previous:
-            return found, f"elements out of order at byte {position}"
+            return found, f"elements out of order at byte {position}", 0
         previous = tag
-        if tag >= _PIXEL_DATA_FIRST:
-            if is_complete and length != _UNDEFINED and value + length > end:
-                return found, "the data set ends inside its pixel data"
-            return found, ""
+        if tag >= _PIXEL_DATA_FIRST and length != _UNDEFINED:
+            return found, "", value + length
         if length == _UNDEFINED:
             after = _skip_undefined(data, value, end, order, is_explicit=vr != b"UN")
             if after < 0:
-                return found, f"a sequence at byte {position} does not end or is nested too deep" if is_complete else ""
+                return found, f"the element at byte {position} does not end or is nested too deep", _NO_END
             position = after
+            if tag >= _PIXEL_DATA_FIRST:
+                return found, "", position
             continue
         position = value + length
-        if tag in _WANTED and position <= end:
+        if tag in wanted and position <= end:
             found[tag] = bytes(data[value:position])
-    if is_complete and position != end:
-        return found, "the data set ends inside an element"
-    return found, ""
+    return found, "", position if position >= end else position + 12
 
 
-def _walk_implicit(data: memoryview | bytes, end: int, is_complete: bool) -> tuple[dict[int, bytes], str]:
+def _walk_implicit(data: memoryview | bytes, end: int, wanted: frozenset[int]) -> tuple[dict[int, bytes], str, int]:
+    """As `_walk_explicit`."""
     element = struct.Struct("<HHI").unpack_from
     found: dict[int, bytes] = {}
     position = 0
@@ -242,25 +286,23 @@ def _walk_implicit(data: memoryview | bytes, end: int, is_complete: bool) -> tup
         group, number, length = element(data, position)
         tag = group << 16 | number
         if tag <= previous:
-            return found, f"elements out of order at byte {position}"
+            return found, f"elements out of order at byte {position}", 0
         previous = tag
         value = position + 8
-        if tag >= _PIXEL_DATA_FIRST:
-            if is_complete and length != _UNDEFINED and value + length > end:
-                return found, "the data set ends inside its pixel data"
-            return found, ""
+        if tag >= _PIXEL_DATA_FIRST and length != _UNDEFINED:
+            return found, "", value + length
         if length == _UNDEFINED:
             after = _skip_undefined(data, value, end, "<", is_explicit=False)
             if after < 0:
-                return found, f"a sequence at byte {position} does not end or is nested too deep" if is_complete else ""
+                return found, f"the element at byte {position} does not end or is nested too deep", _NO_END
             position = after
+            if tag >= _PIXEL_DATA_FIRST:
+                return found, "", position
             continue
         position = value + length
-        if tag in _WANTED and position <= end:
+        if tag in wanted and position <= end:
             found[tag] = bytes(data[value:position])
-    if is_complete and position != end:
-        return found, "the data set ends inside an element"
-    return found, ""
+    return found, "", position if position >= end else position + 8
 
 
 def _skip_undefined(data: memoryview | bytes, position: int, end: int, order: str, *, is_explicit: bool) -> int:
@@ -338,6 +380,9 @@ _DECODED_TAGS: Final = sorted(
     | {_SPECIFIC_CHARACTER_SET}
 )
 _LAST_DECODED_TAG: Final = _DECODED_TAGS[-1]
+_COLUMN_TAGS: Final = frozenset(
+    {a.tag for attributes in _TAGS_BY_LEVEL.values() for a in attributes} | {_SPECIFIC_CHARACTER_SET}
+)
 
 
 def describe_levels(
@@ -367,23 +412,31 @@ def describe_levels(
             decoded = _decode(dataset, transfer_syntax_uid)
             problem = ""
         except _UNDECODABLE as error:
-            decoded, problem = Dataset(), f"pydicom cannot decode the header ({type(error).__name__})"
+            decoded = _decode_columns(dataset, transfer_syntax_uid)
+            problem = f"pydicom cannot decode the header ({type(error).__name__})"
         levels = {level: _describe(decoded, level) for level in _TAGS_BY_LEVEL}
-    for level, column, raw in (
-        (Level.PATIENT, "patient_id", fallback.patient_id),
-        (Level.STUDY, "study_instance_uid", fallback.study_instance_uid),
-        (Level.SERIES, "series_instance_uid", fallback.series_instance_uid),
-    ):
-        if problem or column != "patient_id":
-            columns = {**levels[level].columns, column: raw.decode("latin-1").replace("\0", "")[:64]}
-            levels[level] = LevelDescription(columns=columns, attributes=levels[level].attributes)
-    return levels, problem
+    patient = levels[Level.PATIENT].columns
+    patient_id = patient["patient_id"] or _clean(fallback.patient_id.decode("latin-1")).strip()
+    identifying = {
+        Level.PATIENT: {"patient_id": _identifier(patient_id), "issuer": _identifier(patient["issuer"])},
+        Level.STUDY: {"study_instance_uid": fallback.study_instance_uid.decode("ascii")},
+        Level.SERIES: {"series_instance_uid": fallback.series_instance_uid.decode("ascii")},
+    }
+    return {
+        level: LevelDescription(columns={**described.columns, **identifying[level]}, attributes=described.attributes)
+        for level, described in levels.items()
+    }, problem
+
+
+def _identifier(text: str) -> str:
+    """Shorten an identifier to the 64 characters of PS3.5 so that different ones stay different patients."""
+    return text if len(text) <= 64 else f"{text[:47]}~{xxhash.xxh3_64_hexdigest(text.encode())}"
 
 
 # What pydicom raises on broken input; anything else is a defect of ours.
 _UNDECODABLE: Final = (
     ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError, LookupError, RecursionError,
-    NotImplementedError, struct.error, OverflowError, UnicodeError, BytesWarning,
+    NotImplementedError, struct.error, OverflowError, UnicodeError, BytesWarning, BytesLengthException,
 )  # fmt: skip
 
 
@@ -396,6 +449,17 @@ def _decode(dataset: memoryview | bytes, transfer_syntax_uid: str) -> Dataset:
             stop_when=lambda tag, _vr, _length: int(tag) > _LAST_DECODED_TAG,
             specific_tags=_DECODED_TAGS,
         )
+
+
+def _decode_columns(dataset: memoryview | bytes, transfer_syntax_uid: str) -> Dataset:
+    """Decode what has a column as far as our own walk gets: a broken sequence must not cost a patient's name."""
+    found, _, _ = _walk(dataset, transfer_syntax_uid, _COLUMN_TAGS)
+    # All of it is text, which is the same in every transfer syntax.
+    plain = [struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value for tag, value in sorted(found.items())]
+    try:
+        return _decode(b"".join(plain), IMPLICIT_LITTLE)
+    except _UNDECODABLE:
+        return Dataset()
 
 
 class _ViewFile(io.RawIOBase):
@@ -455,7 +519,8 @@ def _describe(decoded: Dataset, level: Level) -> LevelDescription:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    if value is None or isinstance(value, bytes | Sequence):
+        # Not text, whatever VR the peer gave it.
         return ""
     if isinstance(value, MultiValue | list):
         return "\\".join(_text(one) for one in value)

@@ -15,6 +15,7 @@ Invariants
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -226,9 +227,13 @@ class InstanceStream:
         announcement = self._announcement
         assert announcement is not None
         syntax = announcement.transfer_syntax_uid
-        if not is_uncompressed_header(syntax):
+        is_deflated = not is_uncompressed_header(syntax)
+        if is_deflated:
             beginning, is_complete = inflate(beginning), False
         header = read_header(beginning, syntax, is_complete=is_complete)
+        if is_deflated:
+            # Lengths inside say nothing about the length of what was sent.
+            header = replace(header, length_bytes_min=0)
         sop_class = header.identity.sop_class_uid.decode("ascii")
         if header.sop_instance_uid != announcement.sop_instance_uid or sop_class != announcement.sop_class_uid:
             raise NotAsAnnounced("SOP Class or Instance UID of the data set differ from the request's")
@@ -240,31 +245,42 @@ class InstanceStream:
             return self._ingest.group.submit(arrival)
         except LevelsNeeded:
             # The index has forgotten the series since it was asked: it was away, or has seen too many others.
-            levels, _ = describe_levels(self._beginning, arrival.transfer_syntax_uid, arrival.header.identity)
+            syntax, identity = arrival.transfer_syntax_uid, arrival.header.identity
+            if self._is_header_late:
+                with self._window(arrival.pack_name, arrival.member) as window:
+                    levels, _ = describe_levels(window, syntax, identity)
+            else:
+                levels, _ = describe_levels(self._beginning, syntax, identity)
             return self._ingest.group.submit(replace(arrival, levels=levels))
 
     def _describe(self) -> tuple[InstanceHeader, Mapping[Level, LevelDescription] | None, str]:
         """Return the header, the level descriptions that the index needs for a new series, and what is wrong."""
-        header, announcement = self._header, self._announcement
+        header, announcement, writer = self._header, self._announcement, self._writer
         assert header is not None
         assert announcement is not None
+        assert writer is not None
+        problem = header.problem
+        if not problem and header.length_bytes_min > writer.dataset_length_bytes:
+            problem = "the data set ends inside an element"
         if self._ingest.index.knows_series(header.identity, announcement.issuer):
-            return header, None, header.problem
+            return header, None, problem
         levels, undecoded = describe_levels(self._beginning, announcement.transfer_syntax_uid, header.identity)
-        return header, levels, header.problem or undecoded
+        return header, levels, problem or undecoded
 
     def _read_back(
         self, pack: str, member: Member
     ) -> tuple[InstanceHeader, Mapping[Level, LevelDescription] | None, str]:
         """Read the header from the lane: long sequences can push the UIDs beyond the buffer."""
-        offset = member.file_offset + member.dataset_offset
-        length = member.file_length_bytes - member.dataset_offset
-        with self._ingest.packs.mapped(pack, offset, length) as window:
+        with self._window(pack, member) as window:
             try:
                 self._read_header(window, is_complete=True)
                 return self._describe()
             finally:
                 self._beginning = b""
+
+    def _window(self, pack: str, member: Member) -> AbstractContextManager[memoryview]:
+        offset = member.file_offset + member.dataset_offset
+        return self._ingest.packs.mapped(pack, offset, member.file_length_bytes - member.dataset_offset)
 
     def _conclude(self, arrival: Arrival, outcome: Outcome, writer: MemberWriter) -> Receipt:
         # ALREADY_INDEXED: these very bytes got their row in a transaction that seemed to fail.
