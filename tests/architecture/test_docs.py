@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pacs.status import Status
 from territory.cli import build_parser
 from tests.architecture.sources import PACKAGES, ROOT, python_files, text_of, tracked
 
@@ -109,3 +110,9 @@ def test_the_glossary_has_one_line_for_each_word_in_order() -> None:
 
     assert len(words) > 25
     assert words == sorted(set(words), key=str.lower)
+
+
+def test_every_status_code_is_in_the_conformance_statement() -> None:
+    statement = text_of(Path("docs/conformance.md"))
+
+    none([f"{status.name} {status:04X}" for status in Status if f"{status:04X}" not in statement])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.studies import write_ct_study
+from benchmarks.studies import write_multiframe
 from pacs.upper_layer.events import Aborted
 from territory.launch import STOP_GRACE_S
 from tests.harness.peers import TelegardeNode, wait_until
@@ -22,7 +22,19 @@ def node(tmp_path: Path) -> Iterator[TelegardeNode]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_ct_study(tmp_path_factory.mktemp("ct"), seed=11, slices=1)[0]
+    """Return an object so large that its first half is partly on disk while the second is awaited."""
+    return write_multiframe(tmp_path_factory.mktemp("mf") / "mf.dcm", size_bytes=6_000_000, seed=11)
+
+
+def begin_store(node: TelegardeNode, sender: StepwiseRequestor) -> None:
+    """Send half of the instance, and return when the node is in the middle of it."""
+    sender.begin_store()
+    wait_until(lambda: is_being_written(node), what="the first half to arrive")
+
+
+def is_being_written(node: TelegardeNode) -> bool:
+    packs = (node.data / "packs").glob("*.tar")
+    return any(len(path.read_bytes()[500_000:600_000].strip(b"\0")) > 0 for path in packs)
 
 
 def ask_to_stop(node: TelegardeNode) -> None:
@@ -33,7 +45,7 @@ def test_the_instance_in_hand_is_finished_and_confirmed_then_the_association_end
     node: TelegardeNode, image: Path
 ) -> None:
     with StepwiseRequestor(node.port, file=image) as sender:
-        sender.begin_store()
+        begin_store(node, sender)
         ask_to_stop(node)
         wait_until(lambda: "stop_requested" in node.process.output(), what="the stop to begin")
         response = sender.finish_store()
@@ -55,7 +67,7 @@ def test_an_idle_association_does_not_hold_the_stop_up(node: TelegardeNode) -> N
 
 def test_a_stopping_node_takes_no_new_associations(node: TelegardeNode, image: Path) -> None:
     with StepwiseRequestor(node.port, file=image) as sender:
-        sender.begin_store()
+        begin_store(node, sender)
         ask_to_stop(node)
         wait_until(lambda: not node.is_healthy(), what="the node to say that it stops")
         sender.finish_store()
@@ -69,7 +81,7 @@ def test_a_second_signal_ends_the_node_at_once_and_nothing_half_received_is_kept
     node: TelegardeNode, image: Path
 ) -> None:
     with StepwiseRequestor(node.port, file=image) as stalled:
-        stalled.begin_store()
+        begin_store(node, stalled)
         ask_to_stop(node)
         wait_until(lambda: "stop_requested" in node.process.output(), what="the stop to begin")
 
