@@ -15,7 +15,15 @@ from typing import Any
 import pytest
 
 from pacs.upper_layer.events import AssociateRejected
-from tests.harness.peers import ServerProcess, TelegardeNode, free_port, run_client, run_telegarde, wait_until
+from tests.harness.peers import (
+    ServerProcess,
+    TelegardeNode,
+    free_port,
+    postgresql,
+    run_client,
+    run_telegarde,
+    wait_until,
+)
 from tests.harness.stepwise import Refused, StepwiseRequestor
 
 
@@ -140,6 +148,7 @@ CONFIGURATION = """
 [archive]
 data_dir = "{data_dir}"
 free_space_reserve_bytes = {reserve_bytes}
+{database}
 [dicom]
 aet = ["TELEGARDE"]
 host = "127.0.0.1"
@@ -163,14 +172,18 @@ rights = ["query"]
 
 
 class ConfiguredNode:
-    """A node with a configuration of its own, and little patience in it."""
+    """A node with a configuration of its own: tight limits, two peers."""
 
-    def __init__(self, directory: Path, *, reserve_bytes: int) -> None:
+    def __init__(self, directory: Path, *, reserve_bytes: int = 0, database_url: str | None = None) -> None:
         self.port, self.http_port = free_port(), free_port()
         configuration = directory / "telegarde.toml"
         configuration.write_text(
             CONFIGURATION.format(
-                data_dir=directory / "data", port=self.port, http_port=self.http_port, reserve_bytes=reserve_bytes
+                data_dir=directory / "data",
+                port=self.port,
+                http_port=self.http_port,
+                reserve_bytes=reserve_bytes,
+                database=f'database_url = "{database_url}"' if database_url else "",
             )
         )
         self.process = ServerProcess(
@@ -192,7 +205,7 @@ class ConfiguredNode:
 
 
 def test_limits_on_associations_are_exact_over_all_workers(tmp_path: Path) -> None:
-    with closing(ConfiguredNode(tmp_path, reserve_bytes=0)) as node, ExitStack() as stack:
+    with closing(ConfiguredNode(tmp_path)) as node, ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(StepwiseRequestor(node.port))
         # Each peer's bound, then the node's: both transient (PS3.8 Table 9-21), so that a modality tries again.
@@ -217,6 +230,20 @@ def test_a_node_without_room_says_so_and_still_answers_echo(tmp_path: Path) -> N
 
     assert health["status"] == "unavailable"
     assert [reason.partition(":")[0] for reason in health["reasons"]] == ["no room"]
+
+
+def test_a_node_whose_database_is_away_says_so_and_still_answers_echo(tmp_path: Path) -> None:
+    with postgresql() as server:
+        url = server.new_database("away")
+        with closing(ConfiguredNode(tmp_path, database_url=url)) as node:
+            assert health_of(node.http_port)["status"] == "ready"
+            server.process.kill()
+
+            health = health_of(node.http_port)
+
+            assert health["status"] == "unavailable"
+            assert [reason for reason in health["reasons"] if "the database does not answer" in reason]
+            StepwiseRequestor(node.port).release()
 
 
 def test_serve_with_json_prints_one_object_when_it_is_ready(tmp_path: Path) -> None:
