@@ -309,7 +309,8 @@ class IndexWriter:
         self, cursor: Any, arrival: Arrival, levels: Mapping[Level, LevelDescription], now_s: float
     ) -> SeriesKeys:
         run = self._statements
-        patient_row = patient_row_of(levels[Level.PATIENT], arrival.default_issuer)
+        study_uid = levels[Level.STUDY].columns["study_instance_uid"]
+        patient_row = patient_row_of(levels[Level.PATIENT], arrival.default_issuer, study_uid)
         patient_pk = run.find_patient.scalar(cursor, patient_row)
         if patient_pk is None:
             patient_pk = run.insert_patient.insert(cursor, patient_row)

@@ -79,13 +79,14 @@ def _fit(table: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return fitted
 
 
-def patient_row_of(described: LevelDescription, default_issuer: str) -> dict[str, Any]:
+def patient_row_of(described: LevelDescription, default_issuer: str, study_instance_uid: str) -> dict[str, Any]:
     columns = described.columns
     return _fit(
         patient,
         {
             **columns,
             "issuer": columns["issuer"] or default_issuer,
+            "apart": "" if columns["patient_id"] else study_instance_uid,
             "patient_name_key": person_name_key(columns["patient_name"]),
             "attributes": described.attributes,
         },

@@ -90,7 +90,11 @@ class Statements:
         )
         self.find_patient = compile_(
             select(patient.c.patient_pk).where(
-                and_(patient.c.issuer == bindparam("issuer"), patient.c.patient_id == bindparam("patient_id"))
+                and_(
+                    patient.c.issuer == bindparam("issuer"),
+                    patient.c.patient_id == bindparam("patient_id"),
+                    patient.c.apart == bindparam("apart"),
+                )
             )
         )
         self.insert_patient = insert_of(patient, "patient_pk")

@@ -46,13 +46,15 @@ patient = Table(
     # The issuing hospital: Issuer of Patient ID, else the calling AE's configured issuer, else ''.
     Column("issuer", String(64), nullable=False),
     Column("patient_id", String(64), nullable=False),
+    # Patients without an ID are not one patient: this is the Study Instance UID that such a one is known by, else ''.
+    Column("apart", String(64), nullable=False, default=""),
     Column("patient_name", String(324), nullable=False),
     Column("patient_name_key", String(324), nullable=False),
     Column("patient_birth_date", String(8), nullable=False),
     Column("patient_birth_time", String(16), nullable=False, default=""),
     Column("patient_sex", String(16), nullable=False),
     Column("attributes", Text, nullable=False, default="{}"),
-    UniqueConstraint("issuer", "patient_id"),
+    UniqueConstraint("issuer", "patient_id", "apart"),
     Index("ix_patient_patient_id", "patient_id", postgresql_ops={"patient_id": "varchar_pattern_ops"}),
     Index(
         "ix_patient_patient_name_key", "patient_name_key", postgresql_ops={"patient_name_key": "varchar_pattern_ops"}
