@@ -16,9 +16,10 @@ from foundation.errors import TelegardeError
 from pacs.archive.retrieval import InstanceReader
 from pacs.contracts import InstanceRef
 from pacs.scp.read_ahead import ReadAhead
-from pacs.scp.retrieve_move import Prepared, prepare
+from pacs.scp.retrieve_prepare import prepare
 from pacs.scp.retrieve_progress import NodeStopping, Reporter
 from pacs.scp.services import Association
+from pacs.scu.pipeline import Ready
 from pacs.scu.store import ContextChooser
 from pacs.status import Status, is_success_or_warning
 from pacs.upper_layer.dimse import store_request
@@ -82,7 +83,7 @@ class GetOperation:
             for ref in refs[done:]:
                 self._fail(ref, error)
 
-    def _store(self, ref: InstanceRef, prepared: Prepared, *, message_id: int) -> None:
+    def _store(self, ref: InstanceRef, prepared: Ready, *, message_id: int) -> None:
         command = store_request(message_id, ref.sop_class_uid, ref.sop_instance_uid, priority=self._priority)
         answer = self._association.request(prepared.context.context_id, command, prepared.dataset)
         self._reporter.operations.record(ref.sop_instance_uid, answer.status)

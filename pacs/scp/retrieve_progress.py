@@ -11,6 +11,7 @@ References
 PS3.4 C.4.2.1.5 to C.4.2.1.9, C.4.2.3 (C-MOVE), C.4.3.1.4, C.4.3.3 (C-GET); PS3.7 9.1.4, E.1
 """
 
+import threading
 from typing import Final
 
 from foundation.clock import Clock
@@ -36,9 +37,10 @@ class NodeStopping(TelegardeError):
 
 
 class SubOperations:
-    """Counts sub-operations and remembers which failed."""
+    """Counts sub-operations and remembers which failed; thread-safe, so that counts always add up."""
 
     def __init__(self, total: int) -> None:
+        self._lock = threading.Lock()
         self.remaining = total
         self.completed = 0
         self.failed = 0
@@ -47,14 +49,15 @@ class SubOperations:
 
     def record(self, sop_instance_uid: str, status: int) -> None:
         """Count one sub-operation by the status of its C-STORE response."""
-        self.remaining -= 1
-        if status == Status.SUCCESS:
-            self.completed += 1
-        elif is_success_or_warning(status):
-            self.warning += 1
-        else:
-            self.failed += 1
-            self.failed_sop_instance_uids.append(sop_instance_uid)
+        with self._lock:
+            self.remaining -= 1
+            if status == Status.SUCCESS:
+                self.completed += 1
+            elif is_success_or_warning(status):
+                self.warning += 1
+            else:
+                self.failed += 1
+                self.failed_sop_instance_uids.append(sop_instance_uid)
 
     def final_status(self) -> Status:
         """Return the status that ends a retrieve that was not cancelled (PS3.4 Tables C.4-2 and C.4-3)."""
@@ -67,13 +70,14 @@ class SubOperations:
 
     def counts(self, *, with_remaining: bool) -> dict[str, int]:
         """Return the counts by command keyword."""
-        counts = {
-            "number_of_completed_suboperations": self.completed,
-            "number_of_failed_suboperations": self.failed,
-            "number_of_warning_suboperations": self.warning,
-        }
-        if with_remaining:
-            counts["number_of_remaining_suboperations"] = self.remaining
+        with self._lock:
+            counts = {
+                "number_of_completed_suboperations": self.completed,
+                "number_of_failed_suboperations": self.failed,
+                "number_of_warning_suboperations": self.warning,
+            }
+            if with_remaining:
+                counts["number_of_remaining_suboperations"] = self.remaining
         return {keyword: min(count, _COUNT_MAX) for keyword, count in counts.items()}
 
 

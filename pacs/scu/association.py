@@ -44,6 +44,8 @@ from pacs.upper_layer.limits import UpperLayerLimits
 # A data set is handed to the kernel in parts of this size, so that the list of its fragments stays short; even.
 _PART_BYTES: Final = 8 * 1024 * 1024
 _MESSAGE_ID_MAX: Final = 0xFFFF
+# Two keep a storage SCP that handles one image after another twice as busy; more would crowd out its other callers.
+ASSOCIATIONS_MAX_DEFAULT: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,12 +65,16 @@ class Timeouts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerAddress:
-    """Where a peer listens; `tls` is None for plain TCP."""
+    """Where a peer listens; `tls` is None for plain TCP.
+
+    ``associations_max`` is how many associations one retrieve may have with it at once.
+    """
 
     host: str
     port: int
     ae_title: str
     tls: ssl.SSLContext | None = None
+    associations_max: int = ASSOCIATIONS_MAX_DEFAULT
 
 
 class RequestorAssociation:

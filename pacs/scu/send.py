@@ -24,10 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from foundation.errors import TelegardeError
 from pacs.scu.association import PeerAddress, RequestorAssociation, Timeouts
 from pacs.scu.errors import ConnectFailed, PeerUnavailable
-from pacs.scu.sources import Skipped, Source, SourceReader, find_sources
-from pacs.scu.store import ContextChooser, dataset_for, plan_contexts, send_instance
+from pacs.scu.pipeline import Ready, send_all
+from pacs.scu.sources import READ_BYTES_MAX, Skipped, Source, SourceReader, find_sources
+from pacs.scu.store import ContextChooser, dataset_for, plan_contexts
 from pacs.status import Status, is_success_or_warning
 from pacs.transcode import TranscodingImpossible
 from pacs.upper_layer.associate import PresentationContextProposal
@@ -234,152 +236,120 @@ class _Sending:
 
     def _work(self) -> None:
         for batch in self._batches:
-            worker = _Worker(self, batch)
-            worker.run()
-
-    # --- for the workers -------------------------------------------------------------------------
+            _Worker(self, batch).run()
 
     def open(self, proposals: tuple[PresentationContextProposal, ...]) -> RequestorAssociation:
+        """Open one association."""
         return RequestorAssociation(
             self._peer, calling_aet=self._calling_aet, contexts=proposals, timeouts=self._timeouts
         )
 
-    def take(self, batch: _Batch) -> Source | None:
+    def take(self, sources: deque[Source]) -> Source | None:
         """Take the next instance; None when there is none, or sending is to stop."""
         if self._is_stopping:
             return None
         try:
-            return batch.sources.popleft()
+            return sources.popleft()
         except IndexError:
             return None
 
-    def give_back(self, batch: _Batch, source: Source, *, was_tried: bool) -> None:
+    def give_back(self, sources: deque[Source], source: Source, *, was_tried: bool) -> None:
         """Put an unanswered instance back, unless it has ended too many associations."""
         with self._lock:
             self._tries[source] += was_tried
             if self._tries[source] < TRIES_MAX:
-                batch.sources.appendleft(source)
+                sources.appendleft(source)
             else:
                 self.tally.failures[NOT_ANSWERED] += 1
 
-    def answered(self, status: int, size_bytes: int, *, is_transcoded: bool) -> None:
+    def answered(self, ready: Ready, status: int) -> None:
+        """Count an answer."""
         with self._lock:
             tally = self.tally
             if is_success_or_warning(status):
                 tally.sent += 1
-                tally.bytes_sent += size_bytes
-                tally.transcoded += is_transcoded
+                tally.bytes_sent += len(ready.dataset)
+                tally.transcoded += ready.context.is_transcoding
                 tally.warnings += status != Status.SUCCESS
             else:
                 tally.failures[f"{status:04X}"] += 1
 
     def failed(self, reason: str) -> None:
+        """Count an instance that could not be sent."""
         with self._lock:
             self.tally.failures[reason] += 1
 
     def note_error(self, error: Exception) -> None:
+        """Remember what ended an association, once."""
         with self._lock:
             self.tally.errors[str(error)] = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    source: Source
-    context_id: int
-    dataset: memoryview
-    is_transcoded: bool
+class _Unsendable(TelegardeError):
+    """An instance that this association cannot take; ``reason`` is how it is counted."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class _Worker:
-    """One association at a time, in one thread."""
+    """One association at a time, in one thread; a `pacs.scu.pipeline.Supply`."""
 
     def __init__(self, sending: _Sending, batch: _Batch) -> None:
         self._sending = sending
         self._batch = batch
         self._reader = SourceReader()
-        self._chooser = ContextChooser(())
         self._answered = 0
 
     def run(self) -> None:
+        """Send until nothing is left, or the peer does not serve us."""
         breaks = 0
-        while breaks < ATTEMPTS_MAX:
-            source = self._sending.take(self._batch)
-            if source is None:
-                return
+        while breaks < ATTEMPTS_MAX and self._batch.sources:
             self._answered = 0
             try:
-                self._send_from(source)
-            except _Broken as broken:
-                self._sending.note_error(broken.error)
-                self._sending.give_back(self._batch, broken.source, was_tried=broken.was_tried)
-                if isinstance(broken.error, ConnectFailed) or not broken.error.is_retryable:
+                send_all(self._sending.open(self._batch.proposals), self)
+            except PeerUnavailable as error:
+                self._sending.note_error(error)
+                if isinstance(error, ConnectFailed) or not error.is_retryable:
                     return
                 breaks = 1 if self._answered else breaks + 1
             else:
                 return
 
-    def _send_from(self, source: Source) -> None:
-        """Send this instance and all that follow, on one association."""
-        try:
-            association = self._sending.open(self._batch.proposals)
-        except PeerUnavailable as error:
-            raise _Broken(source, error, was_tried=False) from error
-        self._chooser = ContextChooser(
-            (context.context_id, context.abstract_syntax, context.transfer_syntax)
-            for context in association.contexts.values()
-        )
-        try:
-            ready = self._prepare(source)
-            while ready is not None:
-                ready = self._exchange(association, ready)
-        except BaseException:
-            association.abort()
-            raise
-        association.release()
+    def take(self) -> Source | None:
+        """Return the next instance of this batch."""
+        return self._sending.take(self._batch.sources)
 
-    def _exchange(self, association: RequestorAssociation, ready: "_Ready") -> "_Ready | None":
-        """Send one instance, read the next one while the peer works on it, and take the answer."""
-        following: _Ready | None = None
-        meta = ready.source.meta
+    def size_bytes(self, item: Source) -> int:
+        """Return how much memory it takes: what is mapped takes none."""
+        return item.length_bytes if item.length_bytes <= READ_BYTES_MAX else 0
+
+    def prepare(self, item: Source, chooser: ContextChooser) -> Ready:
+        """Read an instance; see `Supply`."""
+        context = chooser.choose(item.kind)
+        if context is None:
+            raise _Unsendable(NOT_ACCEPTED)
         try:
-            message_id = send_instance(
-                association, ready.context_id, meta.sop_class_uid, meta.sop_instance_uid, ready.dataset
-            )
-            following = self._prepare(self._sending.take(self._batch))
-            status = association.receive_response(message_id).status
-        except PeerUnavailable as error:
-            if following is not None:
-                self._sending.give_back(self._batch, following.source, was_tried=False)
-            raise _Broken(ready.source, error, was_tried=True) from error
+            dataset = dataset_for(self._reader.read_dataset(item), item.kind, context)
+        except TranscodingImpossible as error:
+            self._sending.note_error(error)
+            raise _Unsendable(NOT_TRANSCODABLE) from error
+        except OSError as error:
+            raise _Unsendable(NOT_READABLE) from error
+        return Ready(item.meta.sop_class_uid, item.meta.sop_instance_uid, context, dataset)
+
+    def answered(self, item: Source, ready: Ready, status: int) -> None:
+        """Count an answer."""
+        del item
         self._answered += 1
-        self._sending.answered(status, len(ready.dataset), is_transcoded=ready.is_transcoded)
-        return following
+        self._sending.answered(ready, status)
 
-    def _prepare(self, source: Source | None) -> _Ready | None:
-        """Read this instance, or the first after it that can be sent."""
-        while source is not None:
-            context = self._chooser.choose(source.kind)
-            if context is None:
-                self._sending.failed(NOT_ACCEPTED)
-            else:
-                try:
-                    dataset = dataset_for(self._reader.read_dataset(source), source.kind, context)
-                except TranscodingImpossible as error:
-                    self._sending.note_error(error)
-                    self._sending.failed(NOT_TRANSCODABLE)
-                except OSError:
-                    self._sending.failed(NOT_READABLE)
-                else:
-                    return _Ready(source, context.context_id, dataset, context.is_transcoding)
-            source = self._sending.take(self._batch)
-        return None
+    def failed(self, item: Source, error: TelegardeError) -> None:
+        """Count an instance that could not be sent."""
+        del item
+        self._sending.failed(error.reason if isinstance(error, _Unsendable) else NOT_SENT)
 
-
-class _Broken(Exception):
-    """An association ended, or did not begin, before this instance was answered."""
-
-    def __init__(self, source: Source, error: PeerUnavailable, *, was_tried: bool) -> None:
-        super().__init__(str(error))
-        self.source = source
-        self.error = error
-        self.was_tried = was_tried
+    def give_back(self, item: Source, *, was_tried: bool) -> None:
+        """Put an instance back for another association."""
+        self._sending.give_back(self._batch.sources, item, was_tried=was_tried)

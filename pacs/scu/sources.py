@@ -23,7 +23,7 @@ _PACK_SUFFIX: Final = ".tar"
 # A file system's own directory of a medium: it names files and is none of the objects.
 _MEDIA_STORAGE_DIRECTORY: Final = "1.2.840.10008.1.3.10"
 # Larger ones are mapped instead of read: a 500 MB object then takes pages, not memory.
-_READ_BYTES_MAX: Final = 4 * 1024 * 1024
+READ_BYTES_MAX: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +116,7 @@ class SourceReader:
         try:
             start = source.offset + source.meta.dataset_offset
             size = source.length_bytes - source.meta.dataset_offset
-            if size > _READ_BYTES_MAX:
+            if size > READ_BYTES_MAX:
                 return _mapped(fd, start, size)
             view = self._next_buffer(size)
             if os.preadv(fd, [view], start) != size:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from foundation.database import Database, sqlite_url
+from pacs.archive.file_meta import encode
 from pacs.archive.reader import PackReader
 from pacs.archive.retrieval import InstanceReader
 from pacs.scp.access import Admitted, Call, Load
@@ -21,12 +22,13 @@ from pacs.scp.presentation import VERIFICATION, PresentationPolicy
 from pacs.scp.retrieve import GET_SOP_CLASSES, MOVE_SOP_CLASSES, RetrieveService, negotiate_extended
 from pacs.scp.server import Listener, Server
 from pacs.scp.services import Rights
-from pacs.scu.association import PeerAddress, Timeouts
+from pacs.scu.association import ASSOCIATIONS_MAX_DEFAULT, PeerAddress, Timeouts
 from pacs.scu.part10 import read_meta
 from pacs.upper_layer.associate import AssociateRequest
 from pacs.upper_layer.limits import UpperLayerLimits
 from pacs.upper_layer.negotiation import Offer
 from tests.harness.archive_parts import SMALL, Archive, open_archive, store_on
+from tests.harness.data_sets import CT_IMAGE, EXPLICIT_LITTLE, image
 
 AE_TITLE = "TELEGARDE"
 ALL_RIGHTS = Rights(
@@ -57,9 +59,11 @@ class Node:
     destinations: KnownDestinations
     server: Server
 
-    def add_destination(self, ae_title: str, port: int) -> None:
+    def add_destination(self, ae_title: str, port: int, *, associations_max: int = ASSOCIATIONS_MAX_DEFAULT) -> None:
         """Let C-MOVE send to the loopback."""
-        self.destinations.known[ae_title] = PeerAddress(host="127.0.0.1", port=port, ae_title=ae_title)
+        self.destinations.known[ae_title] = PeerAddress(
+            host="127.0.0.1", port=port, ae_title=ae_title, associations_max=associations_max
+        )
 
     def keep(self, path: Path, *, issuer: str = "") -> None:
         """Store a file as if a modality had sent it."""
@@ -176,3 +180,32 @@ def _policy(rights: Rights, service: RetrieveService) -> NodePolicy:
         limits=limits,
         timers=Timers(artim_s=5.0, idle_s=30.0),
     )
+
+
+def write(directory: Path, sop_instance_uid: str, *, sop_class_uid: str = CT_IMAGE, **options: str) -> Path:
+    """Write a small image as a file."""
+    head = encode(
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
+        transfer_syntax_uid=EXPLICIT_LITTLE,
+        source_aet="CT1",
+    )
+    path = directory / f"{sop_instance_uid}.dcm"
+    data_set = image(sop_instance_uid, sop_class_uid=sop_class_uid, pixels=b"\1\2" * 500, **options)  # type: ignore[arg-type]
+    path.write_bytes(head + data_set)
+    return path
+
+
+def stored_dataset(path: Path) -> bytes:
+    """Return the data set of a file, without its head."""
+    file = path.read_bytes()
+    return file[read_meta(file[:4096]).dataset_offset :]
+
+
+def keep_six(node: Node, directory: Path) -> list[str]:
+    """Store six images in two series of the study 1.2.3, and one of another study; return the six UIDs."""
+    uids = [f"1.2.3.{series}.{number}" for series in (1, 2) for number in (1, 2, 3)]
+    for uid in uids:
+        node.keep(write(directory, uid, series_instance_uid=uid.rpartition(".")[0]))
+    node.keep(write(directory, "9.9.9.1", study_instance_uid="9.9.9", series_instance_uid="9.9.9.0"))
+    return uids

@@ -104,6 +104,12 @@ def get(association: Association, identifier: Dataset, sop_class: str = STUDY_GE
     yield from _answers(association.send_c_get(identifier, sop_class, msg_id=7))
 
 
+def answers(port: int, identifier: Dataset, **options: str) -> list[Answer]:
+    """Move once on an association of its own; return every response."""
+    with requesting(port, options.get("sop_class", STUDY_MOVE)) as association:
+        return list(move(association, identifier, **options))
+
+
 def _answers(responses: Iterator[tuple[Dataset, Dataset | None]]) -> Iterator[Answer]:
     began_s = time.monotonic()
     for status, identifier in responses:

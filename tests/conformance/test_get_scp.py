@@ -14,9 +14,8 @@ from foundation.errors import Unavailable
 from pacs.archive.reader import PackReader
 from pacs.contracts import InstanceRef
 from pacs.status import Status
-from tests.conformance.retrieve_node import Node, running_node
+from tests.conformance.retrieve_node import Node, running_node, stored_dataset, write
 from tests.conformance.retrieve_scu import PATIENT_GET, STUDY_GET, Answer, get, requesting, study_identifier
-from tests.conformance.test_move_scp import stored_dataset, write
 from tests.harness.data_sets import CT_IMAGE, EXPLICIT_LITTLE, IMPLICIT_LITTLE, MR_IMAGE
 from tests.harness.peers import run_client
 from tests.harness.sample_files import pydicom_test_files

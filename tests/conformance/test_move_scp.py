@@ -1,7 +1,5 @@
 """C-MOVE SCP by PS3.4 C.4.2: against DCMTK's movescu and storescp, and against destinations with every fault."""
 
-import itertools
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,42 +11,24 @@ from sqlalchemy import text as sql
 
 from benchmarks.transfer_syntaxes import with_transfer_syntax
 from foundation.errors import Unavailable
-from pacs.archive.file_meta import encode
 from pacs.archive.reader import InstanceUnreadable, PackReader
 from pacs.contracts import InstanceRef
-from pacs.scu.association import Timeouts
-from pacs.scu.part10 import read_meta
 from pacs.status import Status
-from tests.conformance.retrieve_node import ALL_RIGHTS, TIMEOUTS, Node, running_node
+from tests.conformance.retrieve_node import ALL_RIGHTS, Node, keep_six, running_node, stored_dataset, write
 from tests.conformance.retrieve_scu import (
-    PATIENT_MOVE,
     PATIENT_STUDY_MOVE,
     STUDY_MOVE,
-    Answer,
+    answers,
     move,
     requesting,
     study_identifier,
 )
-from tests.harness.data_sets import CT_IMAGE, EXPLICIT_LITTLE, IMPLICIT_LITTLE, image
+from tests.harness.data_sets import EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from tests.harness.peers import free_port, run_client, storescp
 from tests.harness.sample_files import pydicom_test_files
-from tests.unit.scu.scripted_peer import PeerConnection, scripted_peer
+from tests.unit.scu.scripted_peer import PeerConnection, accept_and_serve, scripted_peer
 
 JPEG_2000 = "1.2.840.10008.1.2.4.90"
-
-
-def write(directory: Path, sop_instance_uid: str, *, sop_class_uid: str = CT_IMAGE, **options: str) -> Path:
-    """Write a small image as a file."""
-    head = encode(
-        sop_class_uid=sop_class_uid,
-        sop_instance_uid=sop_instance_uid,
-        transfer_syntax_uid=EXPLICIT_LITTLE,
-        source_aet="CT1",
-    )
-    path = directory / f"{sop_instance_uid}.dcm"
-    data_set = image(sop_instance_uid, sop_class_uid=sop_class_uid, pixels=b"\1\2" * 500, **options)  # type: ignore[arg-type]
-    path.write_bytes(head + data_set)
-    return path
 
 
 @pytest.fixture
@@ -59,12 +39,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 @pytest.fixture
 def six(node: Node, tmp_path: Path) -> list[str]:
-    """Six images in two series of the study 1.2.3, and one of another study; the six UIDs."""
-    uids = [f"1.2.3.{series}.{number}" for series in (1, 2) for number in (1, 2, 3)]
-    for uid in uids:
-        node.keep(write(tmp_path, uid, series_instance_uid=uid.rpartition(".")[0]))
-    node.keep(write(tmp_path, "9.9.9.1", study_instance_uid="9.9.9", series_instance_uid="9.9.9.0"))
-    return uids
+    return keep_six(node, tmp_path)
 
 
 def movescu(node: Node, *keys: str, model: str = "-S", destination: str = "DEST") -> str:
@@ -73,16 +48,6 @@ def movescu(node: Node, *keys: str, model: str = "-S", destination: str = "DEST"
         arguments += ["-k", key]
     done = run_client("movescu", arguments)
     return done.stdout + done.stderr
-
-
-def answers(node: Node, identifier: Dataset, **options: str) -> list[Answer]:
-    with requesting(node.port, options.get("sop_class", STUDY_MOVE)) as association:
-        return list(move(association, identifier, **options))
-
-
-def stored_dataset(path: Path) -> bytes:
-    file = path.read_bytes()
-    return file[read_meta(file[:4096]).dataset_offset :]
 
 
 # --- real peers ----------------------------------------------------------------------------------
@@ -163,13 +128,13 @@ def test_what_the_destination_does_not_accept_is_transcoded_without_loss(node: N
 def test_nothing_that_matches_is_success_without_suboperations(node: Node) -> None:
     node.add_destination("DEST", free_port())
 
-    (final,) = answers(node, study_identifier("1.2.3.4.5"))
+    (final,) = answers(node.port, study_identifier("1.2.3.4.5"))
 
     assert (final.status, final.completed, final.failed, final.warning) == (0x0000, 0, 0, 0)
 
 
 def test_an_unknown_destination_is_said_to_be_unknown(node: Node, six: list[str]) -> None:
-    (final,) = answers(node, study_identifier("1.2.3"), destination="NOBODY")
+    (final,) = answers(node.port, study_identifier("1.2.3"), destination="NOBODY")
 
     assert final.status == Status.MOVE_DESTINATION_UNKNOWN
 
@@ -181,7 +146,7 @@ def test_an_unknown_destination_is_said_to_be_unknown(node: Node, six: list[str]
 def test_a_destination_outside_the_callers_rights_is_not_authorized(tmp_path: Path, rights: object) -> None:
     with running_node(tmp_path / "node", rights=rights) as node:  # type: ignore[arg-type]
         node.add_destination("DEST", free_port())
-        (final,) = answers(node, study_identifier("1.2.3"))
+        (final,) = answers(node.port, study_identifier("1.2.3"))
 
     assert final.status == Status.NOT_AUTHORIZED
 
@@ -192,7 +157,7 @@ def test_an_identifier_without_its_unique_key_does_not_match_the_sop_class(node:
     identifier.QueryRetrieveLevel = "SERIES"
     identifier.SeriesInstanceUID = "1.2.3.1"
 
-    (final,) = answers(node, identifier)
+    (final,) = answers(node.port, identifier)
 
     assert final.status == Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
     assert "StudyInstanceUID" in final.comment
@@ -220,7 +185,7 @@ def test_a_level_that_the_model_lacks_does_not_match_the_sop_class(node: Node, m
     identifier.StudyInstanceUID = "1.2.3"
     identifier.SeriesInstanceUID = "1.2.3.1"
 
-    (final,) = answers(node, identifier, sop_class=model)
+    (final,) = answers(node.port, identifier, sop_class=model)
 
     assert final.status == Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS
 
@@ -230,7 +195,7 @@ def test_a_database_that_is_away_is_never_success(node: Node, six: list[str]) ->
     with node.archive.database.write() as connection:
         connection.execute(sql("ALTER TABLE study RENAME TO elsewhere"))
 
-    (final,) = answers(node, study_identifier("1.2.3"))
+    (final,) = answers(node.port, study_identifier("1.2.3"))
 
     assert final.status == Status.OUT_OF_RESOURCES_NUMBER_OF_MATCHES
     assert final.comment
@@ -239,7 +204,7 @@ def test_a_database_that_is_away_is_never_success(node: Node, six: list[str]) ->
 def test_the_suboperations_say_who_asked(node: Node, six: list[str]) -> None:
     with scripted_peer(accept_and_serve) as peer:
         node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
+        final = answers(node.port, study_identifier("1.2.3"))[-1]
 
     assert (final.status, final.completed) == (0x0000, 6)
     assert peer.requests[0].calling_ae_title == "TELEGARDE"
@@ -251,11 +216,6 @@ def test_the_suboperations_say_who_asked(node: Node, six: list[str]) -> None:
 # --- counts --------------------------------------------------------------------------------------
 
 
-def accept_and_serve(peer: PeerConnection) -> None:
-    peer.accept()
-    peer.serve()
-
-
 def test_failures_and_warnings_are_counted_and_named(node: Node, six: list[str]) -> None:
     def judge(peer: PeerConnection) -> None:
         peer.accept()
@@ -265,7 +225,7 @@ def test_failures_and_warnings_are_counted_and_named(node: Node, six: list[str])
 
     with scripted_peer(judge) as peer:
         node.add_destination("DEST", peer.address.port)
-        *pending, final = answers(node, study_identifier("1.2.3"))
+        *pending, final = answers(node.port, study_identifier("1.2.3"))
 
     assert {one.status for one in pending} == {0xFF00}
     assert (pending[0].remaining, pending[0].completed) == (6, 0)
@@ -283,7 +243,7 @@ def test_when_every_suboperation_fails_the_move_has_failed(node: Node, six: list
 
     with scripted_peer(refuse) as peer:
         node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
+        final = answers(node.port, study_identifier("1.2.3"))[-1]
 
     assert final.status == Status.OUT_OF_RESOURCES_SUBOPERATIONS
     assert (final.completed, final.failed) == (0, 6)
@@ -301,7 +261,7 @@ def test_a_destination_that_cannot_be_reached_fails_every_suboperation(node: Nod
 
     with scripted_peer(script) as peer:
         node.add_destination("DEST", free_port() if kind == "closed" else peer.address.port)
-        first, *_, final = answers(node, study_identifier("1.2.3"))
+        first, *_, final = answers(node.port, study_identifier("1.2.3"))
 
     assert first.status == 0xFF00, "Pending comes before the destination is tried"
     assert final.status == Status.OUT_OF_RESOURCES_SUBOPERATIONS
@@ -325,7 +285,7 @@ def test_an_instance_that_cannot_be_read_fails_alone(tmp_path: Path) -> None:
         for number in range(1, 5):
             node.keep(write(tmp_path, f"1.2.3.1.{number}"))
         node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
+        final = answers(node.port, study_identifier("1.2.3"))[-1]
 
     assert (final.status, final.completed, final.failed) == (0xB000, 2, 2)
     assert final.failed_uids == ["1.2.3.1.2", "1.2.3.1.3"]
@@ -338,237 +298,7 @@ def test_more_sop_classes_than_one_association_holds_are_sent_over_several(node:
 
     with scripted_peer(accept_and_serve) as peer:
         node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
+        final = answers(node.port, study_identifier("1.2.3"))[-1]
 
     assert (final.status, final.completed) == (0x0000, 70)
-    assert [len(request.presentation_contexts) for request in peer.requests] == [128, 12]
-
-
-# --- faults in the middle ------------------------------------------------------------------------
-
-
-def test_a_connection_lost_in_the_middle_is_made_once_more(node: Node, six: list[str]) -> None:
-    def break_once(peer: PeerConnection) -> None:
-        peer.accept()
-        while (received := peer.receive_store()) is not None:
-            if peer.number == 0 and received.command.affected_sop_instance_uid == six[2]:
-                peer.reset()
-                return
-            peer.answer(received)
-
-    with scripted_peer(break_once) as peer:
-        node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
-
-    assert (final.status, final.completed, final.failed) == (0x0000, 6, 0)
-    assert [one.command.affected_sop_instance_uid for one in peer.stores] == [*six[:3], *six[2:]]
-
-
-def test_after_the_second_loss_the_rest_has_failed(node: Node, six: list[str]) -> None:
-    def break_always(peer: PeerConnection) -> None:
-        peer.accept()
-        for _ in range(2):
-            received = peer.receive_store()
-            assert received is not None
-            peer.answer(received)
-        peer.receive_store()
-
-    with scripted_peer(break_always) as peer:
-        node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
-
-    assert (final.status, final.completed, final.failed) == (0xB000, 4, 2)
-    assert final.failed_uids == six[4:]
-    assert len(peer.requests) == 2
-
-
-def test_contexts_that_differ_after_reconnecting_are_used_as_they_are(node: Node, six: list[str]) -> None:
-    def change(peer: PeerConnection) -> None:
-        peer.accept((EXPLICIT_LITTLE,) if peer.number == 0 else (IMPLICIT_LITTLE,))
-        while (received := peer.receive_store()) is not None:
-            if peer.number == 0 and received.command.affected_sop_instance_uid == six[1]:
-                return
-            peer.answer(received)
-
-    with scripted_peer(change) as peer:
-        node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
-
-    assert (final.status, final.completed) == (0x0000, 6)
-    assert [one.transfer_syntax for one in peer.stores] == [EXPLICIT_LITTLE] * 2 + [IMPLICIT_LITTLE] * 5
-
-
-def test_a_destination_that_never_answers_does_not_hang_the_move(tmp_path: Path) -> None:
-    done = threading.Event()
-
-    def silent(peer: PeerConnection) -> None:
-        peer.accept()
-        done.wait(20)
-
-    timeouts = Timeouts(connect_s=1, associate_s=1, response_s=1, release_s=1)
-    with running_node(tmp_path / "node", timeouts=timeouts) as node, scripted_peer(silent) as peer:
-        for number in range(3):
-            node.keep(write(tmp_path, f"1.2.3.1.{number}"))
-        node.add_destination("DEST", peer.address.port)
-        final = answers(node, study_identifier("1.2.3"))[-1]
-        done.set()
-
-    assert (final.status, final.completed, final.failed) == (0xA702, 0, 3)
-    assert "sent nothing" in final.comment
-    assert final.after_s < 5
-
-
-def test_pending_comes_every_second_while_a_destination_takes_its_time(node: Node, six: list[str]) -> None:
-    enough = threading.Event()
-
-    def slow(peer: PeerConnection) -> None:
-        peer.accept()
-        received = peer.receive_store()
-        assert received is not None
-        assert enough.wait(20), "too few Pending responses"
-        peer.answer(received)
-        peer.serve()
-
-    with scripted_peer(slow) as peer:
-        node.add_destination("DEST", peer.address.port)
-        seen: list[Answer] = []
-        with requesting(node.port, STUDY_MOVE) as association:
-            for answer in move(association, study_identifier("1.2.3")):
-                seen.append(answer)
-                if len(seen) == 4:
-                    enough.set()
-
-    assert seen[-1].status == 0x0000
-    waited = [one.after_s for one in seen[:4]]
-    assert [one.remaining for one in seen[:4]] == [6] * 4
-    assert waited[0] < 0.5, "the first Pending comes at once"
-    assert all(later - earlier <= 1.0 for earlier, later in itertools.pairwise(waited))
-
-
-def test_pending_comes_while_the_connection_is_not_answered(node: Node, six: list[str]) -> None:
-    enough = threading.Event()
-
-    def slow(peer: PeerConnection) -> None:
-        assert enough.wait(20), "too few Pending responses"
-        peer.accept()
-        peer.serve()
-
-    with scripted_peer(slow) as peer:
-        node.add_destination("DEST", peer.address.port)
-        with requesting(node.port, STUDY_MOVE) as association:
-            for count, answer in enumerate(move(association, study_identifier("1.2.3")), 1):
-                final = answer
-                if count == 3:
-                    enough.set()
-
-    assert (final.status, final.completed) == (0x0000, 6)
-
-
-@pytest.mark.parametrize("is_slow", [True, False])
-def test_a_cancelled_move_says_so_with_what_is_done_and_what_remains(node: Node, six: list[str], is_slow: bool) -> None:
-    cancelled = threading.Event()
-
-    def hold(peer: PeerConnection) -> None:
-        peer.accept()
-        for _ in range(2):
-            received = peer.receive_store()
-            assert received is not None
-            peer.answer(received)
-        received = peer.receive_store()
-        assert received is not None
-        if not is_slow:
-            # The cancel is in the node's socket before this answer is.
-            assert cancelled.wait(20)
-            peer.answer(received)
-        # It may be late by one; that one is not answered.
-        while peer.receive_store() is not None:
-            pass
-
-    with scripted_peer(hold) as peer:
-        node.add_destination("DEST", peer.address.port)
-        with requesting(node.port, STUDY_MOVE) as association:
-            for answer in move(association, study_identifier("1.2.3")):
-                final = answer
-                if answer.completed == 2 and not cancelled.is_set():
-                    association.send_c_cancel(7, query_model=STUDY_MOVE)
-                    cancelled.set()
-
-    assert final.status == 0xFE00
-    if is_slow:
-        # The third was on its way when it was cancelled: nobody confirmed it.
-        assert (final.remaining, final.completed, final.failed) == (3, 2, 1)
-        assert final.failed_uids == [six[2]]
-    else:
-        assert (final.completed, final.remaining, final.failed) in {(3, 3, 0), (3, 2, 1)}
-
-
-def test_a_node_that_stops_ends_the_move_and_names_the_rest(tmp_path: Path) -> None:
-    stopped = threading.Event()
-    held = threading.Event()
-
-    def hold(peer: PeerConnection) -> None:
-        peer.accept()
-        received = peer.receive_store()
-        assert received is not None
-        peer.answer(received)
-        peer.receive_store()
-        held.set()
-        assert type(peer.next_event()).__name__ in {"Aborted", "TransportClosed"}
-
-    with running_node(tmp_path / "node", timeouts=TIMEOUTS) as node, scripted_peer(hold) as peer:
-        for number in range(3):
-            node.keep(write(tmp_path, f"1.2.3.1.{number}"))
-        node.add_destination("DEST", peer.address.port)
-
-        def stop() -> None:
-            assert held.wait(20)
-            node.server.stop()
-            assert node.server.drain(20)
-            stopped.set()
-
-        thread = threading.Thread(target=stop)
-        thread.start()
-        with requesting(node.port, STUDY_MOVE) as association:
-            final = list(move(association, study_identifier("1.2.3")))[-1]
-        thread.join()
-
-    assert stopped.is_set()
-    assert (final.status, final.completed, final.failed) == (0xB000, 1, 2)
-    assert final.comment == "this node is being stopped"
-
-
-def test_when_the_caller_is_gone_the_destination_is_aborted(node: Node, six: list[str]) -> None:
-    ended: list[str] = []
-    held = threading.Event()
-    done = threading.Event()
-
-    def hold(peer: PeerConnection) -> None:
-        peer.accept()
-        peer.receive_store()
-        held.set()
-        ended.append(type(peer.next_event()).__name__)
-        done.set()
-
-    with scripted_peer(hold) as peer:
-        node.add_destination("DEST", peer.address.port)
-        with requesting(node.port, STUDY_MOVE) as association:
-            responses = move(association, study_identifier("1.2.3"))
-            next(responses)
-            assert held.wait(20)
-            association.abort()
-            assert done.wait(20)
-
-    assert ended == ["Aborted"]
-
-
-def test_the_next_move_on_the_same_association_works_after_each_of_these(node: Node, six: list[str]) -> None:
-    with scripted_peer(accept_and_serve) as peer:
-        node.add_destination("DEST", peer.address.port)
-        node.add_destination("CLOSED", free_port())
-        with requesting(node.port, STUDY_MOVE, PATIENT_MOVE) as association:
-            statuses = [
-                list(move(association, study_identifier("1.2.3"), destination=destination))[-1].status
-                for destination in ("DEST", "CLOSED", "NOBODY", "DEST")
-            ]
-
-    assert statuses == [0x0000, 0xA702, 0xA801, 0x0000]
+    assert {len(request.presentation_contexts) for request in peer.requests} == {128, 12}

@@ -13,7 +13,7 @@ from benchmarks.studies import write_ct_study, write_mr_study
 from benchmarks.transfer_syntaxes import NATIVE_SYNTAXES, TRANSFER_SYNTAXES, with_transfer_syntax
 from pacs.scp.tls import TlsFiles, client_context
 from pacs.scu.send import SendReport, send
-from tests.conformance.test_move_scp import stored_dataset
+from tests.conformance.retrieve_node import stored_dataset
 from tests.harness.peers import StorageServer, TlsIdentity, make_certificates, storescp
 
 #: Needs no decoder at the peer and none here.

@@ -128,6 +128,12 @@ class PeerConnection:
         self.sock.close()
 
 
+def accept_and_serve(peer: PeerConnection) -> None:
+    """Be a storage SCP without faults."""
+    peer.accept()
+    peer.serve()
+
+
 Script = Callable[[PeerConnection], None]
 
 

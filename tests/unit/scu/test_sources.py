@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pacs.archive.file_meta import encode
-from pacs.scu.sources import _READ_BYTES_MAX, Skipped, Source, SourceReader, find_sources
+from pacs.scu.sources import READ_BYTES_MAX, Skipped, Source, SourceReader, find_sources
 from tests.harness.data_sets import CT_IMAGE, EXPLICIT_LITTLE, image
 
 
@@ -76,7 +76,7 @@ def test_a_dicomdir_is_no_instance(tmp_path: Path) -> None:
     assert "DICOMDIR" in skipped.reason
 
 
-@pytest.mark.parametrize("extra_bytes", [0, 10_000, _READ_BYTES_MAX + 1])
+@pytest.mark.parametrize("extra_bytes", [0, 10_000, READ_BYTES_MAX + 1])
 def test_data_sets_are_read_exactly_from_files_and_packs(tmp_path: Path, extra_bytes: int) -> None:
     pixels = bytes(range(256)) * ((extra_bytes + 256) // 256)
     path = tmp_path / "1.dcm"
@@ -104,7 +104,7 @@ def test_a_data_set_stays_whole_while_the_next_is_read(tmp_path: Path) -> None:
     assert bytes(second) == image("1.1", pixels=b"\1" * 1000)
 
 
-@pytest.mark.parametrize("size", [1000, _READ_BYTES_MAX + 1000])
+@pytest.mark.parametrize("size", [1000, READ_BYTES_MAX + 1000])
 def test_a_file_that_became_shorter_is_an_error_and_not_a_crash(tmp_path: Path, size: int) -> None:
     path = tmp_path / "1.dcm"
     path.write_bytes(part10("1.1", bytes(size)))
