@@ -25,6 +25,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from foundation.errors import Unavailable
@@ -122,6 +123,8 @@ class Database:
                 connection.commit()
         except DBAPIError as error:
             raise _away(error) from error
+        except PoolTimeoutError as error:
+            raise DatabaseAway("every database connection of this process is busy; try again") from error
 
     @contextmanager
     def _synchronous(self, connection: Connection, *, durable: bool) -> Iterator[None]:
@@ -160,6 +163,8 @@ class Database:
                 yield connection
         except DBAPIError as error:
             raise _away(error) from error
+        except PoolTimeoutError as error:
+            raise DatabaseAway("every database connection of this process is busy; try again") from error
 
     def ping(self) -> None:
         """Raise `DatabaseAway` unless the database answers now."""

@@ -32,6 +32,7 @@ from typing_extensions import Buffer
 
 from foundation.errors import PeerError
 from pacs.archive.attributes import JSON_ATTRIBUTES, LEVEL_ATTRIBUTES, Level, Source
+from pacs.archive.query_time import date_value
 
 IMPLICIT_LITTLE: Final = "1.2.840.10008.1.2"
 EXPLICIT_BIG: Final = "1.2.840.10008.1.2.2"
@@ -496,7 +497,11 @@ def _describe(decoded: Dataset, level: Level) -> LevelDescription:
     columns = {}
     for attribute in _TAGS_BY_LEVEL[level]:
         try:
-            columns[attribute.column or ""] = _text(decoded[attribute.tag].value)
+            text = _text(decoded[attribute.tag].value)
+            if attribute.vr == "DA":
+                # YYYY.MM.DD of old equipment would not fit the column, and would never be found by date.
+                text = date_value(text) or text
+            columns[attribute.column or ""] = text
         except _UNDECODABLE:
             columns[attribute.column or ""] = ""
     kept: dict[str, Any] = {}
