@@ -17,6 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 FUZZ_S ?= 60
+# Most tests wait for other processes; each worker has a PostgreSQL cluster of its own, so more is not always faster.
+TEST_WORKERS ?= 2
 
 # $(call step,what,command): say what is done, do it, say how long it took.
 define step
@@ -61,7 +63,7 @@ imports: $(VENV)/.development
 	$(call step,import contracts (lint-imports),$(BIN)/lint-imports)
 
 test: $(VENV)/.development
-	$(call step,tests,$(BIN)/python -m pytest -q $(ARGS))
+	$(call step,tests,$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal $(ARGS))
 
 crash: $(VENV)/.development
 	$(call step,crash tests in their long form,TELEGARDE_CRASH_KILLS=200 $(BIN)/python -m pytest -q tests/crash $(ARGS))
