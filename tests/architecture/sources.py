@@ -13,7 +13,9 @@ PACKAGES: Final = ("foundation", "storage_tiers", "pacs", "territory")
 @functools.cache
 def tracked(*patterns: str) -> tuple[Path, ...]:
     """Return the files under version control (or about to be) that match git pathspecs, relative to the root."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    # A checkout may belong to another user than the one who runs the tests.
+    git = ["git", "-c", "safe.directory=*"]
+    command = [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     return tuple(Path(name) for name in sorted(set(listed.stdout.split("\0"))) if name and (ROOT / name).exists())
 
