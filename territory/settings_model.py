@@ -58,7 +58,7 @@ DATABASE_FILE_NAME: Final = "index.sqlite"
 class Duplicates(StrEnum):
     """What other bytes under a known SOP Instance UID get; the same bytes are always acknowledged and kept once."""
 
-    KEEP_FIRST = "keep_first"  # Success; the first stays served, the other is kept as evidence and an event says so
+    KEEP_FIRST = "keep_first"  # 0xB000; the first stays served, the other is kept as evidence and an event says so
     REFUSE_CONFLICTS = "refuse_conflicts"  # 0x0111; the first stays served, the other is not kept
 
 
