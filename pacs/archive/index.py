@@ -212,6 +212,13 @@ class IndexWriter:
         return outcomes
 
     def _begin(self) -> Any:
+        if self._connection is not None:
+            # The server may have been away since the last time: that is no reason to refuse anything.
+            with contextlib.suppress(DatabaseAway):
+                return self._try_begin()
+        return self._try_begin()
+
+    def _try_begin(self) -> Any:
         error = self._statements.driver_error
         try:
             self._new_series.clear()

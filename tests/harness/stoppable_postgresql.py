@@ -114,6 +114,7 @@ class CuttableLine:
         self._cut_at = b""
         self._is_delivered = False
         self.cuts = 0
+        self._threads: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_at(self, marker: bytes, *, is_delivered: bool) -> None:
@@ -122,16 +123,27 @@ class CuttableLine:
         self._cut_at = marker
 
     def close(self) -> None:
-        """Take no more connections."""
+        """End every connection and take no more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in [*self._threads]:
+            thread.join()
         self._listener.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection((LOOPBACK, self._target))
-                for source, target, is_client in ((client, server, True), (server, client, False)):
-                    threading.Thread(target=self._relay, args=(source, target, is_client), daemon=True).start()
+                thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.create_connection((LOOPBACK, self._target)) as server:
+            back = threading.Thread(target=self._relay, args=(server, client, False), daemon=True)
+            back.start()
+            self._relay(client, server, True)
+            back.join()
 
     def _relay(self, source: socket.socket, target: socket.socket, is_client: bool) -> None:
         with contextlib.suppress(OSError):
@@ -153,4 +165,6 @@ class CuttableLine:
             # The server has carried it out when it answers.
             with contextlib.suppress(OSError):
                 server.recv(1)
-        server.close()
+        # Closing alone would not end it while the other thread reads from it.
+        with contextlib.suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
