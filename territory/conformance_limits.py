@@ -82,8 +82,8 @@ def facts() -> dict[str, str]:
     }
 
 
-def _rows(limits: Mapping[str, str]) -> str:
-    return table(["Limit", "Value"], [[what, value] for what, value in limits.items()])
+def _rows(limits: Mapping[str, str], heading: str = "Limit") -> str:
+    return table([heading, "Value"], [[what, value] for what, value in limits.items()])
 
 
 def _association_parameters() -> str:
@@ -102,7 +102,8 @@ def _association_parameters() -> str:
             "Maximum Length assumed of a peer that leaves it out": size(DEFAULT_MAXIMUM_LENGTH),
             "Asynchronous operations": "1 invoked, 1 performed, when a peer proposes a window; never proposed",
             "Presentation contexts of one association": number(PRESENTATION_CONTEXTS_MAX),
-        }
+        },
+        heading="Parameter",
     )
 
 
