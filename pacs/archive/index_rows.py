@@ -30,6 +30,8 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class SeriesKeys:
+    """What is remembered of a series: its keys, and what events say of it."""
+
     study_pk: int
     series_pk: int
     study_instance_uid: str
@@ -51,6 +53,7 @@ EVIDENCE_COLUMNS: Final = (
 
 
 def instance_row(arrival: Arrival, keys: SeriesKeys, pack_pk: int) -> dict[str, Any]:
+    """Return the row of one instance."""
     header, member = arrival.header, arrival.member
     return {
         "series_pk": keys.series_pk,
@@ -80,6 +83,7 @@ def _fit(table: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def patient_row_of(described: LevelDescription, default_issuer: str, study_instance_uid: str) -> dict[str, Any]:
+    """Return a patient's row; without an ID it is kept apart, by its study."""
     columns = described.columns
     return _fit(
         patient,
@@ -93,7 +97,8 @@ def patient_row_of(described: LevelDescription, default_issuer: str, study_insta
     )
 
 
-def study_row_of(described: LevelDescription, patient_pk: int, now_s: float) -> dict[str, Any]:
+def study_row_of(described: LevelDescription, patient_pk: int, received_at_s: float) -> dict[str, Any]:
+    """Return a study's row, counts still at zero; the time of its first instance is in seconds since 1970 UTC."""
     names = (
         "study_instance_uid", "study_date", "study_time", "accession_number", "study_id", "study_description",
         "referring_physician_name",
@@ -110,14 +115,15 @@ def study_row_of(described: LevelDescription, patient_pk: int, now_s: float) -> 
             "number_of_study_related_series": 0,
             "number_of_study_related_instances": 0,
             "size_bytes": 0,
-            "first_received_at_s": now_s,
-            "last_received_at_s": now_s,
+            "first_received_at_s": received_at_s,
+            "last_received_at_s": received_at_s,
             "attributes": described.attributes,
         },
     )
 
 
 def series_row_of(described: LevelDescription, study_pk: int) -> dict[str, Any]:
+    """Return a series' row, with counts still at zero."""
     names = (
         "series_instance_uid", "modality", "series_number", "series_description", "body_part_examined", "series_date",
         "series_time", "institution_name", "station_name",
@@ -135,6 +141,7 @@ def series_row_of(described: LevelDescription, study_pk: int) -> dict[str, Any]:
 
 
 def joined_with(joined: str, value: str, length_max: int) -> str:
+    """Add a value to a sorted set joined by backslashes (PS3.5 6.4); unchanged when it would become too long."""
     values = {one for one in joined.split("\\") if one}
     if value:
         values.add(value)
@@ -143,6 +150,7 @@ def joined_with(joined: str, value: str, length_max: int) -> str:
 
 
 def stored_payload(study_pk: int, parts: Sequence[tuple[SeriesKeys, list[Arrival]]]) -> dict[str, Any]:
+    """Return the payload of ``instances_stored/1`` for one study (`pacs.contracts`)."""
     first = parts[0][0]
     return {
         "issuer": first.issuer,

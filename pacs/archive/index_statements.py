@@ -34,6 +34,7 @@ class Statement:
         )
 
     def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
+        """Execute with values by name."""
         cursor.execute(self._text, self._ordered(values))
 
     def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -45,10 +46,12 @@ class Statement:
         return int(cursor.rowcount)
 
     def rows(self, cursor: Any, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return every row found."""
         cursor.execute(self._text, self._ordered(values))
         return list(cursor.fetchall())
 
     def scalar(self, cursor: Any, values: Mapping[str, Any]) -> Any:
+        """Return the first column of the first row; None when there is none."""
         rows = self.rows(cursor, values)
         return rows[0][0] if rows else None
 
@@ -66,7 +69,7 @@ class Statements:
             self.begin: tuple[str, ...] = ("BEGIN IMMEDIATE",)
             upsert: Any = sqlite.insert(instance)
         else:
-            dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+            dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
             self.begin = (
                 f"SELECT pg_advisory_xact_lock({WRITER_LOCK_KEY})",
                 "SET LOCAL synchronous_commit = off",
@@ -78,17 +81,23 @@ class Statements:
         # What a driver raises about a value or a constraint, not about the database (PEP 249).
         self.value_errors: tuple[type[Exception], ...] = (driver.DataError, driver.IntegrityError)
 
-        def compile_(statement: Executable) -> Statement:
-            return Statement(statement, dialect)
-
-        def insert_of(table: Any, key: str) -> Statement:
-            columns = {c.name: bindparam(c.name, type_=c.type) for c in table.c if c.name != key}
-            return compile_(insert(table).values(columns).returning(table.c[key]))
-
-        self.insert_instance = compile_(
+        self._dialect = dialect
+        self.insert_instance = self._compiled(
             upsert.values({c.name: bindparam(c.name) for c in instance.c}).on_conflict_do_nothing()
         )
-        self.find_patient = compile_(
+        self._compile_levels()
+        self._compile_counts()
+        self._compile_instances()
+
+    def _compiled(self, statement: Executable) -> Statement:
+        return Statement(statement, self._dialect)
+
+    def _insert_of(self, table: Any, key: str) -> Statement:
+        columns = {c.name: bindparam(c.name, type_=c.type) for c in table.c if c.name != key}
+        return self._compiled(insert(table).values(columns).returning(table.c[key]))
+
+    def _compile_levels(self) -> None:
+        self.find_patient = self._compiled(
             select(patient.c.patient_pk).where(
                 and_(
                     patient.c.issuer == bindparam("issuer"),
@@ -97,26 +106,28 @@ class Statements:
                 )
             )
         )
-        self.insert_patient = insert_of(patient, "patient_pk")
+        self.insert_patient = self._insert_of(patient, "patient_pk")
         same_uid = study.c.study_instance_uid == bindparam("study_instance_uid")
-        self.find_study = compile_(
+        self.find_study = self._compiled(
             select(study.c.study_pk).where(same_uid, study.c.patient_pk == bindparam("patient_pk"))
         )
-        self.find_study_of_others = compile_(select(study.c.study_pk).where(same_uid))
-        self.insert_study = insert_of(study, "study_pk")
-        self.find_series = compile_(
+        self.find_study_of_others = self._compiled(select(study.c.study_pk).where(same_uid))
+        self.insert_study = self._insert_of(study, "study_pk")
+        self.find_series = self._compiled(
             select(series.c.series_pk).where(
                 series.c.study_pk == bindparam("study_pk"),
                 series.c.series_instance_uid == bindparam("series_instance_uid"),
             )
         )
-        self.insert_series = insert_of(series, "series_pk")
-        self.read_study_sets = compile_(
+        self.insert_series = self._insert_of(series, "series_pk")
+
+    def _compile_counts(self) -> None:
+        self.read_study_sets = self._compiled(
             select(study.c.modalities_in_study, study.c.sop_classes_in_study).where(
                 study.c.study_pk == bindparam("study_pk")
             )
         )
-        self.update_study_sets = compile_(
+        self.update_study_sets = self._compiled(
             update(study)
             .where(study.c.study_pk == bindparam("b_study_pk"))
             .values(
@@ -125,7 +136,7 @@ class Statements:
                 number_of_study_related_series=study.c.number_of_study_related_series + bindparam("b_new_series"),
             )
         )
-        self.count_series = compile_(
+        self.count_series = self._compiled(
             update(series)
             .where(series.c.series_pk == bindparam("b_series_pk"))
             .values(
@@ -134,7 +145,7 @@ class Statements:
                 size_bytes=series.c.size_bytes + bindparam("b_bytes"),
             )
         )
-        self.count_study = compile_(
+        self.count_study = self._compiled(
             update(study)
             .where(study.c.study_pk == bindparam("b_study_pk"))
             .values(
@@ -147,9 +158,11 @@ class Statements:
                 ),
             )
         )
-        self.find_pack = compile_(select(pack.c.pack_pk).where(pack.c.name == bindparam("name")))
-        self.insert_pack = insert_of(pack, "pack_pk")
-        self.find_instance = compile_(
+
+    def _compile_instances(self) -> None:
+        self.find_pack = self._compiled(select(pack.c.pack_pk).where(pack.c.name == bindparam("name")))
+        self.insert_pack = self._insert_of(pack, "pack_pk")
+        self.find_instance = self._compiled(
             select(
                 pack.c.name,
                 instance.c.file_offset,
@@ -163,15 +176,15 @@ class Statements:
                 instance.c.sop_instance_uid == bindparam("sop_instance_uid"),
             )
         )
-        self.find_conflict = compile_(
+        self.find_conflict = self._compiled(
             select(instance_conflict.c.conflict_pk).where(
                 instance_conflict.c.series_pk == bindparam("series_pk"),
                 instance_conflict.c.sop_instance_uid == bindparam("sop_instance_uid"),
                 instance_conflict.c.digest == bindparam("digest"),
             )
         )
-        self.insert_conflict = insert_of(instance_conflict, "conflict_pk")
-        self._insert_event = compile_(
+        self.insert_conflict = self._insert_of(instance_conflict, "conflict_pk")
+        self._insert_event = self._compiled(
             insert(outbox.outbox).values(
                 topic=bindparam("topic"), payload=bindparam("payload"), created_at_s=bindparam("created_at_s")
             )
