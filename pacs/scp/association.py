@@ -8,7 +8,7 @@ and `IDENTIFIER_BYTES_MAX`, time by the timers, and every thread ends.
 
 References
 ----------
-PS3.8 9.1.4 (ARTIM timer), PS3.7 8.2 (one operation at a time)
+PS3.8 9.1.5 (ARTIM timer), PS3.7 8.2 (one operation at a time)
 """
 
 import threading
@@ -74,7 +74,7 @@ class Places(Protocol):
 class Timers:
     """Waits of an association, in seconds."""
 
-    # PS3.8 9.1.4: from the connection to a whole A-ASSOCIATE-RQ, and after a release or abort to the close.
+    # PS3.8 9.1.5: from the connection to a whole A-ASSOCIATE-RQ, and after a release or abort to the close.
     artim_s: float
     # Longest silence inside an association; also the time in which a message in progress must make progress.
     idle_s: float
@@ -326,7 +326,8 @@ class AcceptedAssociation:
         with self._lock:
             self._is_busy = True
         try:
-            if command.command_field == CommandField.C_STORE_RQ and command.has_dataset:
+            is_storage = context.abstract_syntax not in self._policy.services
+            if command.command_field == CommandField.C_STORE_RQ and command.has_dataset and is_storage:
                 self._receive_instance(context, command)
             elif command.command_field == CommandField.C_CANCEL_RQ:
                 # Too late: the operation has been answered.

@@ -21,6 +21,9 @@ from pacs.scp.transport import PlainTransport, TlsTransport, Transport
 
 # Threads only wait and copy: a small stack keeps hundreds of them cheap.
 _THREAD_STACK_BYTES: Final = 512 * 1024
+# Connections of a worker, those included that have not asked for an association yet: each holds a thread and 256 KiB,
+# and only the ARTIM timer ends one that never asks.
+CONNECTIONS_MAX: Final = 512
 # How often the acceptor looks up from waiting: bounds how long a stop takes to be noticed.
 _TICK_S: Final = 1
 
@@ -106,6 +109,10 @@ class Server:
             if self._stopping.is_set():
                 sock.close()
                 return
+            if self.association_count >= CONNECTIONS_MAX:
+                log.warning("connection_refused", address=str(address[0]), reason="too many connections")
+                sock.close()
+                continue
             threading.Thread(
                 target=self._serve_connection, args=(sock, str(address[0]), listener), name="association", daemon=True
             ).start()
