@@ -115,7 +115,8 @@ class StoreReceiver:
             calling_aet=self._peer.calling_aet,
             status=f"{status_code:04X}",
             reason=comment,
-            sop_instance=request.affected_sop_instance_uid,
+            # A request with an error may name no instance, or one that is no UID and not for a log.
+            sop_instance=request.affected_sop_instance_uid if request.error is None else "",
         )
         return self._answer(request, status_code, comment)
 
