@@ -1,0 +1,167 @@
+"""A node to be killed often: lives are forked from a process that has imported everything, so each costs milliseconds.
+
+Each life recovers what the last one left, then serves on the same port; between two lives connections wait in the
+kernel, as they do behind the supervisor of `telegarde serve`. Run as ``python -m tests.harness.forked_node``, which
+takes commands as JSON lines; `ForkedNode` sends them.
+
+For: crash tests. Not for: the supervisor and its workers (`tests.harness.peers.TelegardeNode`).
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NoReturn, Self
+
+from foundation import faults, log
+from foundation.clock import SystemClock
+from foundation.database import Database
+from pacs.archive import recovery
+from storage_tiers.lane import LaneLimits
+from tests.harness.archive_parts import open_archive
+from tests.harness.node import CountedPlaces, node_policy, server_of
+
+_REPOSITORY = Path(__file__).parents[2]
+LIMITS = LaneLimits(
+    staging_bytes=256 * 1024, extent_bytes=2 * 1024 * 1024, lane_bytes_max=6 * 1024 * 1024, free_space_reserve_bytes=0
+)
+
+
+class ForkedNode:
+    """The test's end: starts lives and ends them; a context manager.
+
+    Parameters
+    ----------
+    url : str
+        Of the index.
+    directory : Path
+        Gets the journal (``packs``) and the log.
+    """
+
+    def __init__(self, url: str, directory: Path) -> None:
+        self.journal = directory / "packs"
+        self.journal.mkdir(parents=True, exist_ok=True)
+        self.log = directory / "node.log"
+        self._pid: int | None = None
+        self._breeder = subprocess.Popen(
+            [sys.executable, "-m", "tests.harness.forked_node", url, self.journal, self.log],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=_REPOSITORY,
+        )
+        self.port: int = self._answer()["port"]
+
+    def start(self, fault: str = "") -> bool:
+        """Begin a life, armed with a fault point or not; say whether it lived to serve."""
+        answer = self._ask({"do": "start", "fault": fault})
+        self._pid = answer["pid"]
+        return bool(answer["is_serving"])
+
+    def kill(self) -> None:
+        """End the life as a power cut of the process does; returns when it is gone."""
+        assert self._pid is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self.wait()
+
+    def stop(self) -> int:
+        """Ask the life to end in good order; return its exit status."""
+        assert self._pid is not None
+        os.kill(self._pid, signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait until the life is over; return its exit status, negative for a signal."""
+        status: int = self._ask({"do": "wait", "pid": self._pid})["status"]
+        self._pid = None
+        return status
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pid is not None:
+            self.kill()
+        assert self._breeder.stdin is not None
+        assert self._breeder.stdout is not None
+        self._breeder.stdin.close()
+        self._breeder.stdout.close()
+        self._breeder.wait()
+
+    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        assert self._breeder.stdin is not None
+        self._breeder.stdin.write(json.dumps(command) + "\n")
+        self._breeder.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._breeder.stdout is not None
+        answer: dict[str, Any] = json.loads(self._breeder.stdout.readline())
+        return answer
+
+
+def _live(url: str, journal: Path, listener: socket.socket, ready: int, fault: str) -> NoReturn:
+    """Be one life: recover, serve, end on SIGTERM."""
+    os.environ[faults.ENVIRONMENT_VARIABLE] = fault
+    importlib.reload(faults)
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    database = Database(url)
+    database.create_tables()
+    recovery.recover(database, journal, SystemClock())
+    with open_archive(database, journal, limits=LIMITS) as archive:
+        server = server_of(listener, node_policy(), archive.ingest, CountedPlaces())
+        serving = threading.Thread(target=server.serve, daemon=True)
+        serving.start()
+        os.write(ready, b"1")
+        # A wait without end would not let the handler run.
+        while not stopping.wait(0.05):
+            pass
+        server.stop()
+        server.drain(20.0)
+    database.close()
+    os._exit(0)
+
+
+def _breed(url: str, journal: Path, log_path: Path) -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    _say({"port": listener.getsockname()[1]})
+    errors = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(errors, sys.stderr.fileno())
+    log.configure()
+    for line in sys.stdin:
+        command = json.loads(line)
+        if command["do"] == "wait":
+            _, status = os.waitpid(command["pid"], 0)
+            _say({"status": os.waitstatus_to_exitcode(status)})
+            continue
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            try:
+                _live(url, journal, listener, writer, command["fault"])
+            except BaseException as error:  # noqa: BLE001  # the child must never go on with the parent's loop
+                sys.stderr.write(f"life ended by {error!r}\n")
+            finally:
+                os._exit(1)
+        os.close(writer)
+        is_serving = os.read(reader, 1) == b"1"
+        os.close(reader)
+        _say({"pid": pid, "is_serving": is_serving})
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _breed(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
