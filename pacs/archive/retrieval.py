@@ -54,6 +54,16 @@ class InstanceReader(Protocol):
             If the bytes cannot be read, or are not those received.
         """
 
+    def read_parts(self, ref: InstanceRef) -> Iterator[memoryview]:
+        """Return the data set in parts of even length, for an instance too large to be held in memory.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            At once or from the iterator, then before the last part: the bytes cannot be read, or are not those
+            received.
+        """
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Selection:

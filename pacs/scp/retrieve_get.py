@@ -70,7 +70,10 @@ class GetOperation:
         done = 0
         try:
             with ReadAhead(
-                refs, lambda ref: prepare(ref, chooser, self._reader), lambda ref: ref.length_bytes, self._reporter.step
+                refs,
+                lambda ref: prepare(ref, chooser, self._reader, may_be_parts=False),
+                lambda ref: ref.length_bytes,
+                self._reporter.step,
             ) as ahead:
                 for ref, prepared in ahead:
                     self._reporter.step()
@@ -85,6 +88,7 @@ class GetOperation:
 
     def _store(self, ref: InstanceRef, prepared: Ready, *, message_id: int) -> None:
         command = store_request(message_id, ref.sop_class_uid, ref.sop_instance_uid, priority=self._priority)
+        assert isinstance(prepared.dataset, memoryview), "asked for in one piece"
         answer = self._association.request(prepared.context.context_id, command, prepared.dataset)
         self._reporter.operations.record(ref.sop_instance_uid, answer.status)
         if not is_success_or_warning(answer.status):

@@ -260,7 +260,7 @@ class MoveOperation:
 
     def prepare(self, ref: InstanceRef, chooser: ContextChooser) -> Ready:
         """Read an instance, and transcode it if the destination needs that."""
-        return prepare(ref, chooser, self._reader)
+        return prepare(ref, chooser, self._reader, may_be_parts=True)
 
     def note_lost(self, error: PeerUnavailable) -> None:
         """Say in the log that an association broke."""

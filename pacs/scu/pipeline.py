@@ -11,11 +11,13 @@ References
 PS3.7 9.1.1 (C-STORE), 8.2 (one operation at a time)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from foundation.errors import TelegardeError
 from pacs.scu.association import RequestorAssociation
+from pacs.scu.errors import AssociationAborted, PeerUnavailable
 from pacs.scu.store import ChosenContext, ContextChooser, MoveOriginator, send_instance
 from pacs.upper_layer.dimse import Priority
 
@@ -27,12 +29,13 @@ AHEAD_BYTES_MAX: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An instance ready to be written: its data set in the transfer syntax of its context."""
+    """An instance ready to be written: its data set in the transfer syntax of its context, whole or in parts."""
 
     sop_class_uid: str
     sop_instance_uid: str
     context: ChosenContext
-    dataset: memoryview
+    dataset: memoryview | Iterator[memoryview]
+    size_bytes: int
 
 
 class Supply(Protocol[Item]):
@@ -120,11 +123,14 @@ class _Pipeline(Generic[Item]):
         except BaseException as error:
             if following is not None:
                 self._supply.give_back(following, was_tried=False)
-            if isinstance(error, SendingStopped):
-                self._supply.failed(item, error)
-            else:
+            if isinstance(error, PeerUnavailable) or not isinstance(error, TelegardeError):
                 self._supply.give_back(item, was_tried=True)
-            raise
+                raise
+            # Stopped by our side, or its bytes could not be read to the end: the peer has not got all of it.
+            self._supply.failed(item, error)
+            if isinstance(error, SendingStopped):
+                raise
+            raise AssociationAborted("an instance could not be read to its end", source=0, reason=0) from error
         self._supply.answered(item, ready, status)
         return following, following_ready
 

@@ -268,7 +268,7 @@ class _Sending:
             tally = self.tally
             if is_success_or_warning(status):
                 tally.sent += 1
-                tally.bytes_sent += len(ready.dataset)
+                tally.bytes_sent += ready.size_bytes
                 tally.transcoded += ready.context.is_transcoding
                 tally.warnings += status != Status.SUCCESS
             else:
@@ -337,7 +337,7 @@ class _Worker:
             raise _Unsendable(NOT_TRANSCODABLE) from error
         except OSError as error:
             raise _Unsendable(NOT_READABLE) from error
-        return Ready(item.meta.sop_class_uid, item.meta.sop_instance_uid, context, dataset)
+        return Ready(item.meta.sop_class_uid, item.meta.sop_instance_uid, context, dataset, len(dataset))
 
     def answered(self, item: Source, ready: Ready, status: int) -> None:
         """Count an answer."""

@@ -151,7 +151,7 @@ def send_instance(
     context_id: int,
     sop_class_uid: str,
     sop_instance_uid: str,
-    dataset: Buffer,
+    dataset: Buffer | Iterable[Buffer],
     *,
     priority: int = Priority.MEDIUM,
     originator: MoveOriginator | None = None,

@@ -202,6 +202,8 @@ class _PlainConnection:
                     self._on_wait()
                     continue
                 waited_s = 0.0
+                if batch is pending and sent == sum(map(len, batch)):
+                    return
                 pending = _after(pending, sent)
                 if pending:
                     self._on_wait()

@@ -182,7 +182,14 @@ def _policy(rights: Rights, service: RetrieveService) -> NodePolicy:
     )
 
 
-def write(directory: Path, sop_instance_uid: str, *, sop_class_uid: str = CT_IMAGE, **options: str) -> Path:
+def write(
+    directory: Path,
+    sop_instance_uid: str,
+    *,
+    sop_class_uid: str = CT_IMAGE,
+    pixels: bytes = b"\1\2" * 500,
+    **options: str,
+) -> Path:
     """Write a small image as a file."""
     head = encode(
         sop_class_uid=sop_class_uid,
@@ -191,8 +198,7 @@ def write(directory: Path, sop_instance_uid: str, *, sop_class_uid: str = CT_IMA
         source_aet="CT1",
     )
     path = directory / f"{sop_instance_uid}.dcm"
-    data_set = image(sop_instance_uid, sop_class_uid=sop_class_uid, pixels=b"\1\2" * 500, **options)  # type: ignore[arg-type]
-    path.write_bytes(head + data_set)
+    path.write_bytes(head + image(sop_instance_uid, sop_class_uid=sop_class_uid, pixels=pixels, **options))
     return path
 
 

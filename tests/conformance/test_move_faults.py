@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pacs.archive.reader import InstanceUnreadable, PackReader
+from pacs.contracts import InstanceRef
+from pacs.scp.retrieve_prepare import WHOLE_BYTES_MAX
 from pacs.scu.association import Timeouts
-from tests.conformance.retrieve_node import TIMEOUTS, Node, keep_six, running_node, write
+from tests.conformance.retrieve_node import TIMEOUTS, Node, keep_six, running_node, stored_dataset, write
 from tests.conformance.retrieve_scu import PATIENT_MOVE, STUDY_MOVE, Answer, answers, move, requesting, study_identifier
 from tests.harness.data_sets import EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from tests.harness.peers import free_port
+from tests.harness.peers import free_port, storescp
 from tests.unit.scu.scripted_peer import PeerConnection, accept_and_serve, scripted_peer
 
 
@@ -182,6 +185,55 @@ def test_a_cancelled_move_says_so_with_what_is_done_and_what_remains(node: Node,
         assert final.failed_uids == [six[2]]
     else:
         assert (final.completed, final.remaining, final.failed) in {(3, 3, 0), (3, 2, 1)}
+
+
+# --- large instances ------------------------------------------------------------------------------
+
+
+def keep_large(node: Node, directory: Path) -> Path:
+    """Store an instance that is sent in parts, between two small ones."""
+    node.keep(write(directory, "1.2.3.1.1"))
+    path = write(directory, "1.2.3.1.2", pixels=bytes(range(256)) * (WHOLE_BYTES_MAX // 256 + 41))
+    node.keep(path)
+    node.keep(write(directory, "1.2.3.1.3"))
+    return path
+
+
+def test_an_instance_too_large_to_hold_is_sent_in_parts_and_arrives_whole(node: Node, tmp_path: Path) -> None:
+    path = keep_large(node, tmp_path)
+
+    with storescp(tmp_path / "peer") as peer:
+        node.add_destination("DEST", peer.port)
+        final = answers(node.port, study_identifier("1.2.3"))[-1]
+        received = next(one for one in peer.files() if one.stat().st_size > WHOLE_BYTES_MAX)
+
+    assert (final.status, final.completed) == (0x0000, 3)
+    assert stored_dataset(received) == stored_dataset(path)
+
+
+@pytest.mark.parametrize("bad_part", [0, 2])
+def test_a_large_instance_that_cannot_be_read_to_its_end_fails_alone(tmp_path: Path, bad_part: int) -> None:
+    class Crumbling:
+        def __init__(self, packs: PackReader) -> None:
+            self._packs = packs
+
+        def read_file(self, ref: InstanceRef) -> memoryview:
+            return self._packs.read_file(ref)
+
+        def read_parts(self, ref: InstanceRef) -> Iterator[memoryview]:
+            for number, part in enumerate(self._packs.read_parts(ref)):
+                if number == bad_part:
+                    raise InstanceUnreadable(ref.sop_instance_uid)
+                yield part
+
+    with running_node(tmp_path / "node", reader=Crumbling) as node, scripted_peer(accept_and_serve) as peer:
+        keep_large(node, tmp_path)
+        node.add_destination("DEST", peer.address.port)
+        final = answers(node.port, study_identifier("1.2.3"))[-1]
+
+    assert (final.status, final.completed, final.failed_uids) == (0xB000, 2, ["1.2.3.1.2"])
+    assert "cannot be read" in final.comment
+    assert [one.command.affected_sop_instance_uid for one in peer.stores] == ["1.2.3.1.1", "1.2.3.1.3"]
 
 
 # --- the end -------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import pytest
 
 from foundation.database import Database
 from pacs.archive import retrieval
-from pacs.archive.reader import PackReader
+from pacs.archive.reader import PART_BYTES, InstanceUnreadable, PackReader
 from pacs.archive.retrieval import AmbiguousSelection, Selection, TooManyInstances, locate
+from pacs.contracts import InstanceRef
 from tests.harness.archive_parts import Archive, open_archive
 from tests.harness.data_sets import image
 
@@ -140,3 +141,43 @@ def test_what_is_located_can_be_read(archive: Archive, keep: Keep) -> None:
 
     file = PackReader(archive.packs).read_file(ref)
     assert bytes(file[ref.dataset_offset :]) == image("1.1.1", pixels=b"\1\2")
+
+
+LARGE = b"".join(number.to_bytes(4, "little") for number in range(5_000_000))
+
+
+def damage(archive: Archive, ref: InstanceRef, position: int) -> None:
+    """Flip a bit of a stored instance, `position` bytes into its file."""
+    with (archive.journal / ref.pack).open("r+b") as pack:
+        pack.seek(ref.offset + position)
+        byte = pack.read(1)
+        pack.seek(ref.offset + position)
+        pack.write(bytes([byte[0] ^ 1]))
+
+
+def test_parts_of_a_large_instance_make_up_its_data_set(archive: Archive) -> None:
+    data_set = image("1.1.1", pixels=LARGE)
+    archive.store(data_set, "1.1.1")
+    (ref,) = locate(archive.database, Selection(study_instance_uids=("1.2.3",)))
+
+    parts = list(PackReader(archive.packs).read_parts(ref))
+
+    assert b"".join(parts) == data_set
+    assert all(len(part) == PART_BYTES for part in parts[:-1])
+    assert len(parts) == 3
+
+
+def test_damage_to_a_large_instance_is_found_before_its_first_part_or_before_its_last(archive: Archive) -> None:
+    archive.store(image("1.1.1", pixels=LARGE), "1.1.1")
+    (ref,) = locate(archive.database, Selection(study_instance_uids=("1.2.3",)))
+    reader = PackReader(archive.packs)
+
+    parts = reader.read_parts(ref)
+    damage(archive, ref, ref.dataset_offset + 5000)
+    # What is damaged after the check is found while it is sent: the last part never comes.
+    next(parts)
+    next(parts)
+    with pytest.raises(InstanceUnreadable):
+        next(parts)
+    with pytest.raises(InstanceUnreadable):
+        reader.read_parts(ref)
