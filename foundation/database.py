@@ -69,9 +69,9 @@ class Database:
     def __init__(self, url: str, *, is_checkpointed_elsewhere: bool = False) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = _create_engine(url, is_sqlite=self.is_sqlite, is_checkpointed_elsewhere=is_checkpointed_elsewhere)
         if self.is_sqlite and not self.url.database:
             raise ValueError("SQLite in memory is not shared between workers; give a file path")
+        self.engine = _create_engine(url, is_sqlite=self.is_sqlite, is_checkpointed_elsewhere=is_checkpointed_elsewhere)
         self._writer_lock = WriterLock(Path(f"{self.url.database}.lock") if self.is_sqlite else None)
 
     @property
@@ -159,8 +159,12 @@ class Database:
             If the database cannot be reached.
         """
         try:
-            with self.engine.connect() as connection, connection.begin():
-                yield connection
+            with self.engine.connect() as connection:
+                if not self.is_sqlite:
+                    # PostgreSQL's default shows each statement another state.
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                with connection.begin():
+                    yield connection
         except DBAPIError as error:
             raise _away(error) from error
         except PoolTimeoutError as error:
