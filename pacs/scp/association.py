@@ -230,8 +230,8 @@ class AcceptedAssociation:
         except AssociationLost as lost:
             self._ending = str(lost)
         except AssociationOver:
-            # The peer ended it in the same breath as its request: whatever we owe it is pending.
-            self._flush_upper()
+            # The peer ended it in the same breath as its request.
+            self._ending = self._end_as_queued()
         except LocalProtocolError as error:
             log.error("association_defect", calling_aet=self._calling_aet(), error=str(error))
         except Exception as error:  # noqa: BLE001  # the edge of a thread: whatever broke, only this association ends
@@ -404,6 +404,8 @@ class AcceptedAssociation:
     def _gather(self) -> bytes:
         """Return a whole data set that is not an instance."""
         gathered = bytearray()
+        pace = StallWatch(self._policy.timers.idle_s)
+        pace.begin_message()
         while True:
             event = self._next_event()
             if type(event) is not DataFragment:
@@ -414,6 +416,8 @@ class AcceptedAssociation:
             gathered += event.data
             if event.is_last:
                 return bytes(gathered)
+            if pace.is_too_slow(len(event.data)):
+                self._abort("no_progress")
 
     # --- events and bytes ------------------------------------------------------------------------
 
@@ -434,11 +438,13 @@ class AcceptedAssociation:
         if received == 0 and self._is_stopping:
             # `stop` ended our side of the stream: the other side is open, so the peer can still be told.
             self._abort("node_stopping")
-        self._events.extend(upper.bytes_received(received))
+        events = upper.bytes_received(received)
+        self._events.extend(events)
         if upper.closed and not self._events:
             # The peer went away where the standard gives no indication, such as before its A-ASSOCIATE-RQ.
             raise AssociationLost("lost")
-        if self._stall.is_too_slow(received):
+        # Before the association its caller keeps ARTIM.
+        if self._stall.is_too_slow(received) or (self._stall.is_stuck(bool(events)) and upper.contexts):
             self._abort("no_progress")
 
     def _note_cancels(self) -> None:
@@ -482,9 +488,19 @@ class AcceptedAssociation:
         if isinstance(event, TransportClosed):
             raise AssociationLost("lost")
 
+    def _end_as_queued(self) -> str:
+        """End as the events not yet looked at say; return the word for it."""
+        try:
+            for event in self._events:
+                self._end_or_ignore(event)
+        except AssociationLost as lost:
+            return str(lost)
+        return "lost"
+
     def _abort(self, reason: str) -> NoReturn:
-        """Send an A-ABORT as service user and end."""
+        """Send an A-ABORT as service user and end (AA-1: ARTIM bounds the wait for the peer's close)."""
         self._try_abort()
+        self._linger()
         raise AssociationLost(reason)
 
     def _try_abort(self) -> None:
@@ -504,6 +520,9 @@ class AcceptedAssociation:
     def _linger(self) -> None:
         """Wait, within ARTIM, for the peer to close: closing at once can destroy what we have just sent (RST)."""
         deadline_s = time.monotonic() + self._policy.timers.artim_s
+        with self._lock:
+            # Nothing is in hand any more: `stop` may cut this short.
+            self._is_busy = False
         scratch = memoryview(bytearray(16_384))
         try:
             while (left_s := deadline_s - time.monotonic()) > 0 and not self._is_stopping:

@@ -1,8 +1,9 @@
 """Watch the pace of a sender: slow on purpose, or stalled by Nagle's algorithm.
 
 A peer that sends one byte now and then would hold an association for ever: a message in progress must bring
-`PROGRESS_BYTES_MIN` in every idle period. A peer with Nagle's algorithm on that meets a delayed acknowledgement waits
-about 40 ms on every image: that is worth a line in the log, because its operator can mend it.
+`PROGRESS_BYTES_MIN` in every idle period, and a command set must be whole within one. A peer with Nagle's algorithm on
+that meets a delayed acknowledgement waits about 40 ms on every image: that is worth a line in the log, because its
+operator can mend it.
 
 References
 ----------
@@ -44,6 +45,7 @@ class StallWatch:
         self._messages = 0
         self._stalls = 0
         self._stalled_s = 0.0
+        self._barren_since_s: float | None = None
 
     def begin_message(self) -> None:
         """A data set begins."""
@@ -76,6 +78,16 @@ class StallWatch:
         self._window_began_s = now_s
         self._window_bytes = 0
         return is_too_slow
+
+    def is_stuck(self, is_fruitful: bool) -> bool:
+        """Note whether a read completed anything; say whether a part of a command set or header is all for too long."""
+        if is_fruitful:
+            self._barren_since_s = None
+            return False
+        now_s = self._monotonic_s()
+        if self._barren_since_s is None:
+            self._barren_since_s = now_s
+        return now_s - self._barren_since_s >= self._period_s
 
     def typical_stall_ms(self) -> float | None:
         """Return the mean stall when most messages stalled; None when there is nothing to say."""
