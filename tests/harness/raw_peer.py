@@ -14,7 +14,14 @@ from pacs.archive.file_meta import IMPLEMENTATION_CLASS_UID
 from pacs.upper_layer.associate import AssociateRequest, PresentationContextProposal, UserInformation
 from pacs.upper_layer.connection import Role, UpperLayer
 from pacs.upper_layer.dimse import Command, store_request
-from pacs.upper_layer.events import Aborted, AssociateAccepted, CommandReceived, Event, ReleaseCompleted
+from pacs.upper_layer.events import (
+    Aborted,
+    AssociateAccepted,
+    CommandReceived,
+    Event,
+    ReleaseCompleted,
+    TransportClosed,
+)
 from tests.harness.data_sets import CT_IMAGE, EXPLICIT_LITTLE
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -102,6 +109,8 @@ class RawPeer:
             except ConnectionResetError:
                 received = 0
             self._events.extend(self.upper.bytes_received(received))
+            if not (received or self._events):
+                return TransportClosed()
         return self._events.popleft()
 
     def abort(self) -> tuple[int, int]:
