@@ -23,9 +23,18 @@ class ConfiguredNode:
         Everything below `[dicom]`'s own keys: `[dicom.limits]`, `[dicom.tls]`, `[[peers]]`, ...
     dicom_keys : str
         More keys of `[dicom]`.
+    free_space_reserve_bytes : int
+        None by default, because the machine's disk is not the test's.
     """
 
-    def __init__(self, directory: Path, toml: str, *, dicom_keys: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        toml: str,
+        *,
+        dicom_keys: str = "",
+        free_space_reserve_bytes: int = 0,
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.ae_title = "TELEGARDE"
         self.data = directory / "data"
@@ -37,7 +46,7 @@ class ConfiguredNode:
             f"""
 [archive]
 data_dir = {json.dumps(str(self.data))}
-free_space_reserve_bytes = 0
+free_space_reserve_bytes = {free_space_reserve_bytes}
 [http]
 port = {self._http_port}
 [dicom]
