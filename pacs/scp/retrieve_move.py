@@ -289,6 +289,9 @@ class _Sender:
             except TelegardeError as error:
                 consignment.failed_to_open(error)
                 return
+            except Exception as error:  # noqa: BLE001  # the edge of a thread: nobody may wait for it for ever
+                consignment.failed_to_open(_defect(error))
+                return
             consignment.opened()
             ending = self._serve(association)
             is_worth_another = isinstance(ending, ConnectionLost | AssociationAborted) and consignment.may_reconnect()
@@ -308,8 +311,7 @@ class _Sender:
         except TelegardeError as error:
             return error
         except Exception as error:  # noqa: BLE001  # the edge of a thread: a defect here must not look like success
-            log.error("move_defect", error=type(error).__name__)
-            return TelegardeError(f"a defect of this node ({type(error).__name__})")
+            return _defect(error)
         return None
 
     def take(self) -> InstanceRef | None:
@@ -341,3 +343,8 @@ class _Sender:
         """Put an instance back for another association."""
         del was_tried
         self._consignment.give_back(item)
+
+
+def _defect(error: Exception) -> TelegardeError:
+    log.error("move_defect", error=type(error).__name__)
+    return TelegardeError(f"a defect of this node ({type(error).__name__})")

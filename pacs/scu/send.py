@@ -314,6 +314,10 @@ class _Worker:
                 if isinstance(error, ConnectFailed) or not error.is_retryable:
                     return
                 breaks = 1 if self._answered else breaks + 1
+            except TelegardeError as error:
+                # A name or value that cannot be sent at all; no other association would fare better.
+                self._sending.note_error(error)
+                return
             else:
                 return
 

@@ -10,7 +10,7 @@ import pytest
 from pacs.archive.reader import InstanceUnreadable, PackReader
 from pacs.contracts import InstanceRef
 from pacs.scp.retrieve_prepare import WHOLE_BYTES_MAX
-from pacs.scu.association import Timeouts
+from pacs.scu.association import PeerAddress, Timeouts
 from tests.conformance.retrieve_node import TIMEOUTS, Node, keep_six, running_node, stored_dataset, write
 from tests.conformance.retrieve_scu import PATIENT_MOVE, STUDY_MOVE, Answer, answers, move, requesting, study_identifier
 from tests.harness.data_sets import EXPLICIT_LITTLE, IMPLICIT_LITTLE
@@ -185,6 +185,25 @@ def test_a_cancelled_move_says_so_with_what_is_done_and_what_remains(node: Node,
         assert final.failed_uids == [six[2]]
     else:
         assert (final.completed, final.remaining, final.failed) in {(3, 3, 0), (3, 2, 1)}
+
+
+def test_a_defect_of_ours_fails_the_move_and_does_not_hang_it(tmp_path: Path) -> None:
+    class Defective:
+        def __init__(self, packs: PackReader) -> None:
+            del packs
+
+        def read_file(self, ref: InstanceRef) -> memoryview:
+            raise ZeroDivisionError
+
+    with running_node(tmp_path / "node", reader=Defective) as node, scripted_peer(accept_and_serve) as peer:
+        node.keep(write(tmp_path, "1.2.3.1.1"))
+        node.add_destination("DEST", peer.address.port)
+        # No such address family: what connecting raises is no error of ours either.
+        node.destinations.known["ODD"] = PeerAddress(host="127.0.0.1", port=1 << 40, ae_title="ODD")
+        finals = [answers(node.port, study_identifier("1.2.3"), destination=name)[-1] for name in ("DEST", "ODD")]
+
+    assert [(final.status, final.failed) for final in finals] == [(0xA702, 1), (0xA702, 1)]
+    assert "defect" in finals[0].comment
 
 
 # --- large instances ------------------------------------------------------------------------------

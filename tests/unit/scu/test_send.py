@@ -211,3 +211,11 @@ def test_progress_ends_at_the_total_and_an_error_in_it_stops_the_threads(ten: Pa
     with scripted_peer(accept_and_serve) as peer, pytest.raises(KeyboardInterrupt):
         send([ten], host="127.0.0.1", port=peer.address.port, calling_aet="US", called_aet="P", on_progress=fail)
     assert threading.active_count() == threads
+
+
+def test_a_title_that_cannot_be_sent_fails_everything_and_says_so(ten: Path) -> None:
+    with scripted_peer(lambda peer: None) as peer:
+        report = send([ten], host="127.0.0.1", port=peer.address.port, calling_aet="A" * 17, called_aet="PEER")
+
+    assert (report.sent, report.failed, report.failures) == (0, 10, {"not_sent": 10})
+    assert report.errors
