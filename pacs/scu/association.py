@@ -68,7 +68,8 @@ class Timeouts:
 class PeerAddress:
     """Where a peer listens; `tls` is None for plain TCP.
 
-    ``associations_max`` is how many associations one retrieve may have with it at once.
+    ``associations_max`` is how many associations one retrieve may have with it at once: 1 for a peer that takes the
+    end of an association for the end of a study.
     """
 
     host: str
