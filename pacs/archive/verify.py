@@ -153,7 +153,8 @@ def _verify_pack(
     try:
         nonce = read_manifest(reader)
     except (PackDamaged, PackUnreadable) as error:
-        log.error("pack_without_manifest", pack=name, reason=str(error))
+        if expected or not is_open:
+            log.error("pack_without_manifest", pack=name, reason=str(error))
         report.corrupt += len(expected)
         return
     try:

@@ -44,14 +44,11 @@ class Sender:
 
     Attributes
     ----------
-    confirmed : list of str
-        SOP Instance UIDs that were answered 0x0000, in that order.
     refused : list of int
         Other statuses that were answered.
     """
 
-    def __init__(self, port: int, number: int, on_confirmed: Callable[[], None]) -> None:
-        self.confirmed: list[str] = []
+    def __init__(self, port: int, number: int, on_confirmed: Callable[[str], None]) -> None:
         self.refused: list[int] = []
         self.error: BaseException | None = None
         self._port = port
@@ -80,9 +77,8 @@ class Sender:
                             uid = f"1.2.{10 + sequence // 40 + self._number // 2 * 100}.{sequence}.{self._number}"
                             status = scu.store(dataset_of(uid), uid).status
                             if status == 0:
-                                self.confirmed.append(uid)
+                                self._on_confirmed(uid)
                                 sequence += 1
-                                self._on_confirmed()
                             else:
                                 self.refused.append(status)
                         scu.release()
@@ -97,14 +93,14 @@ class Load:
 
     def __init__(self, port: int, senders: int) -> None:
         self._progress = threading.Condition()
-        self._count = 0
+        self._confirmed: list[str] = []
         self._senders = [Sender(port, number, self._note) for number in range(senders)]
 
     def wait_for(self, more: int, *, timeout_s: float = 30.0) -> bool:
         """Wait until so many more instances are confirmed; say whether they were in time."""
         with self._progress:
-            goal = self._count + more
-            return self._progress.wait_for(lambda: self._count >= goal, timeout_s)
+            goal = len(self._confirmed) + more
+            return self._progress.wait_for(lambda: len(self._confirmed) >= goal, timeout_s)
 
     def stop(self) -> None:
         """End all senders."""
@@ -113,17 +109,18 @@ class Load:
 
     @property
     def confirmed(self) -> list[str]:
-        """Everything confirmed so far."""
-        return [uid for sender in self._senders for uid in list(sender.confirmed)]
+        """Everything confirmed so far, in that order."""
+        with self._progress:
+            return list(self._confirmed)
 
     @property
     def refused(self) -> list[int]:
         """Every status other than success."""
         return [status for sender in self._senders for status in list(sender.refused)]
 
-    def _note(self) -> None:
+    def _note(self, uid: str) -> None:
         with self._progress:
-            self._count += 1
+            self._confirmed.append(uid)
             self._progress.notify_all()
 
 

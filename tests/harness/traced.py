@@ -43,7 +43,12 @@ class Traced:
 
 
 def run_traced(
-    arguments: Sequence[str | Path], trace: Path, *, calls: Sequence[str], inject: Sequence[str] = ()
+    arguments: Sequence[str | Path],
+    trace: Path,
+    *,
+    calls: Sequence[str],
+    inject: Sequence[str] = (),
+    only: Path | None = None,
 ) -> Traced:
     """Run Python with these arguments to its end.
 
@@ -55,9 +60,11 @@ def run_traced(
         Names of the system calls to be recorded.
     inject : sequence of str
         As for ``strace -e inject=``, for example ``fdatasync:error=EIO:when=3``.
+    only : Path, optional
+        Calls on other files are neither recorded nor made to fail.
     """
     finished = subprocess.run(
-        [*strace_command(trace, calls=calls, inject=inject), sys.executable, *map(str, arguments)],
+        [*strace_command(trace, calls=calls, inject=inject, only=only), sys.executable, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -71,9 +78,13 @@ def run_traced(
     )
 
 
-def strace_command(trace: Path, *, calls: Sequence[str], inject: Sequence[str] = ()) -> list[str]:
+def strace_command(
+    trace: Path, *, calls: Sequence[str], inject: Sequence[str] = (), only: Path | None = None
+) -> list[str]:
     """Return what to put before a command so that it is traced, threads and children too."""
     command = ["strace", "-f", "-qq", "-y", "-s", "64", "-o", str(trace), "-e", f"trace={','.join(calls)}"]
+    if only is not None:
+        command += ["-P", str(only)]
     for one in inject:
         command += ["-e", f"inject={one}"]
     return command
