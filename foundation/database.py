@@ -44,8 +44,10 @@ METADATA: Final = MetaData(
 LOCK_WAIT_S_MAX: Final = 10.0
 # Connections a process keeps: one per association thread that queries, beyond which callers wait.
 POOL_CONNECTIONS_MAX: Final = 32
-# 'TGIX' as a number: the advisory lock key of index writers on PostgreSQL.
-WRITER_LOCK_KEY: Final = 0x54474958
+# 'TGIX' as a number: the advisory lock key of writers on PostgreSQL.
+_WRITER_LOCK_KEY: Final = 0x54474958
+# A silent end is asked after 4 s, then every 2 s, and given up after the third time: within LOCK_WAIT_S_MAX.
+_KEEPALIVES: Final = {"idle": 4, "interval": 2, "count": 3}
 # SQLite's page cache per connection: small, the operating system caches the file already.
 _SQLITE_CACHE_KIB: Final = 4096
 
@@ -145,9 +147,7 @@ class Database:
             connection.execution_options(telegarde_begin="BEGIN IMMEDIATE")
         connection.begin()
         if not self.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK_KEY})
-            if not durable:
-                connection.execute(text("SET LOCAL synchronous_commit = off"))
+            connection.exec_driver_sql(begin_writing_on_postgresql(durable=durable))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -217,6 +217,19 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path.absolute()}"
 
 
+def begin_writing_on_postgresql(*, durable: bool) -> str:
+    """Return the first statement of a write transaction on PostgreSQL: the writer lock, and how it commits.
+
+    A writer that stops in the middle, or whose machine vanishes, must not keep the lock: the server ends it.
+    """
+    settings = {"idle_in_transaction_session_timeout": f"{int(LOCK_WAIT_S_MAX)}s"}
+    if not durable:
+        settings["synchronous_commit"] = "off"
+    calls = [f"pg_advisory_xact_lock({_WRITER_LOCK_KEY})"]
+    calls += [f"set_config('{name}', '{value}', true)" for name, value in settings.items()]
+    return f"SELECT {', '.join(calls)}"
+
+
 def _away(error: DBAPIError) -> Exception:
     # A broken constraint is our own defect, not an outage: let it stop the caller.
     kind = type(error.orig).__name__
@@ -234,9 +247,15 @@ def _create_engine(url: str, *, is_sqlite: bool, is_checkpointed_elsewhere: bool
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": int(LOCK_WAIT_S_MAX),
-                # A server that vanished, and a writer that hangs, are noticed within the same bound.
+                # A server that vanished, a client that did, and a writer that hangs are noticed within the same bound.
                 "tcp_user_timeout": int(LOCK_WAIT_S_MAX * 1000),
-                "options": f"-c lock_timeout={int(LOCK_WAIT_S_MAX * 1000)}",
+                **{f"keepalives_{name}": value for name, value in _KEEPALIVES.items()},
+                "options": " ".join(
+                    [
+                        f"-c lock_timeout={int(LOCK_WAIT_S_MAX * 1000)}",
+                        *(f"-c tcp_keepalives_{name}={value}" for name, value in _KEEPALIVES.items()),
+                    ]
+                ),
             },
         )
     engine = create_engine(

@@ -228,8 +228,7 @@ class IndexWriter:
                 self._forget()
                 self._connection = self._database.engine.raw_connection()
             cursor = self._connection.cursor()
-            for statement in self._statements.begin:
-                cursor.execute(statement)
+            cursor.execute(self._statements.begin)
         except Exception as failure:
             self._drop_connection()
             if isinstance(failure, error) or "sqlalchemy" in type(failure).__module__:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
 from foundation import outbox
-from foundation.database import WRITER_LOCK_KEY, Database
+from foundation.database import Database, begin_writing_on_postgresql
 from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
 
 # Kept because json.dumps with separators makes an encoder for each call.
@@ -66,14 +66,11 @@ class Statements:
     def __init__(self, database: Database) -> None:
         if database.is_sqlite:
             dialect: Dialect = sqlite.dialect(paramstyle="qmark")
-            self.begin: tuple[str, ...] = ("BEGIN IMMEDIATE",)
+            self.begin = "BEGIN IMMEDIATE"
             upsert: Any = sqlite.insert(instance)
         else:
             dialect = postgresql.dialect(paramstyle="format")  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
-            self.begin = (
-                f"SELECT pg_advisory_xact_lock({WRITER_LOCK_KEY})",
-                "SET LOCAL synchronous_commit = off",
-            )
+            self.begin = begin_writing_on_postgresql(durable=False)
             upsert = postgresql.insert(instance)
         driver = database.engine.dialect.dbapi
         assert driver is not None

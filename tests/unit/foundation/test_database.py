@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
 from foundation import outbox
-from foundation.database import Database, DatabaseAway, sqlite_url
+from foundation.database import LOCK_WAIT_S_MAX, Database, DatabaseAway, sqlite_url
 from foundation.outbox import outbox_cursor
 from tests.harness.peers import free_port
 
@@ -188,6 +188,18 @@ def test_only_a_durable_commit_of_postgresql_waits_for_the_disk(database: Databa
             modes.append(connection.execute(text("SHOW synchronous_commit")).scalar_one())
 
     assert modes == ["on", "off", "on"]
+
+
+def test_a_writer_of_postgresql_that_stops_in_the_middle_is_ended_by_the_server(database: Database) -> None:
+    if database.is_sqlite:
+        return
+    with database.write() as connection:
+        shown = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+    with database.read() as connection:
+        # A reader may take its time: verify reads packs between two rows.
+        unbounded = connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one()
+
+    assert (shown, unbounded) == (f"{LOCK_WAIT_S_MAX:g}s", "0")
 
 
 def test_the_writer_lock_is_given_up_by_a_process_that_dies(tmp_path: Path) -> None:
