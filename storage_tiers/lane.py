@@ -334,8 +334,7 @@ class MemberWriter:
         self._lane.members += 1
 
     def _append_padding(self, padding: bytes) -> None:
-        if self._position + len(padding) > self._size:
-            self._spill()
+        # Buffer and members end on the same boundaries, so it always fits.
         self._staging[self._position : self._position + len(padding)] = padding
         self._position += len(padding)
 

@@ -42,6 +42,8 @@ from storage_tiers.pack import FILE_BYTES_MAX, Member
 
 # Rows of one transaction: bounds how long a waiter waits for a batch that it is not part of.
 BATCH_INSTANCES_MAX: Final = 64
+# From here on the header of an ordinary image is complete; it is read then, and again at the end if it was not.
+HEADER_EARLY_BYTES: Final = 65_536
 # Bytes compared at a time when the same object comes again.
 _COMPARE_CHUNK_BYTES: Final = 1024 * 1024
 
@@ -111,6 +113,7 @@ class InstanceStream:
         self._header: InstanceHeader | None = None
         self._beginning: bytes | memoryview = b""
         self._is_header_late = False
+        self._has_looked_early = False
 
     def begin(self, announcement: Announcement) -> None:
         """Start an instance.
@@ -128,6 +131,7 @@ class InstanceStream:
         self._announcement = announcement
         self._header = None
         self._is_header_late = False
+        self._has_looked_early = False
         self._beginning = b""
         self._writer.begin(
             file_meta.encode(
@@ -149,7 +153,11 @@ class InstanceStream:
         writer = self._writer
         assert writer is not None
         if writer.try_write(fragment):
+            if not self._has_looked_early and writer.dataset_length_bytes >= HEADER_EARLY_BYTES:
+                self._look_early(writer)
             return
+        # What was read of the header lies in the buffer that is about to be reused.
+        self._beginning = bytes(self._beginning)
         if self._header is None and not self._is_header_late:
             # The buffer is about to be reused: the header is in what has come so far, or is read back at the end.
             try:
@@ -239,6 +247,20 @@ class InstanceStream:
             raise NotAsAnnounced("SOP Class or Instance UID of the data set differ from the request's")
         self._header = header
         self._beginning = beginning
+
+    def _look_early(self, writer: MemberWriter) -> None:
+        """Read the header while pixels are on their way: at one association the sender then waits for less."""
+        self._has_looked_early = True
+        try:
+            self._read_header(writer.staged_dataset(), is_complete=False)
+        except NotAsAnnounced:
+            raise
+        except UnusableDataSet:
+            return
+        assert self._header is not None
+        if self._header.problem or self._header.length_bytes_min <= writer.dataset_length_bytes:
+            # The header may go on: it is read when more of it is there.
+            self._header = None
 
     def _submit(self, arrival: Arrival) -> Outcome:
         try:
