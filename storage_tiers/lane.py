@@ -23,6 +23,7 @@ import mmap
 import os
 import secrets
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ from storage_tiers import pack
 from storage_tiers.pack import ALIGNMENT, PREFIX_BYTES, Member
 
 _DIRECT: Final = getattr(os, "O_DIRECT", 0)
+# Lanes that ended lately: more than end in the seconds that a crash of a database server can reach back.
+ENDED_REMEMBERED_MAX: Final = 32
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -258,6 +261,14 @@ class MemberWriter:
         self._position = end
         return True
 
+    def room(self, length: int) -> memoryview:
+        """Return the next free part of the buffer, at most `length` bytes and perhaps none, to be received into."""
+        return self._staging[self._position : min(self._position + length, self._size)]
+
+    def advance(self, length: int) -> None:
+        """Count bytes that were put at the beginning of the last `room`."""
+        self._position += length
+
     def write(self, fragment: memoryview) -> None:
         """Append bytes of the data set, writing out what no longer fits; they are copied.
 
@@ -379,6 +390,9 @@ class LanePool:
         self._on_sealed = on_sealed
         self._lock = threading.Lock()
         self._idle: list[Lane] = []
+        # By name: lanes that may still grow, and the tails of the last ones that will not.
+        self._growing: dict[str, Lane] = {}
+        self._ended: deque[tuple[str, int]] = deque(maxlen=ENDED_REMEMBERED_MAX)
         directory.mkdir(parents=True, exist_ok=True)
 
     def acquire(self) -> Lane:
@@ -392,7 +406,15 @@ class LanePool:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
-        return Lane(self._directory, self._limits, self._clock)
+        lane = Lane(self._directory, self._limits, self._clock)
+        with self._lock:
+            self._growing[lane.name] = lane
+        return lane
+
+    def written(self) -> list[tuple[str, int]]:
+        """Return names and tails, in bytes, of the lanes of this process that have members; of ended ones the last."""
+        with self._lock:
+            return [*self._ended, *((lane.name, lane.tail) for lane in self._growing.values() if lane.members)]
 
     def is_worn(self, lane: Lane) -> bool:
         """Say whether a lane is to be exchanged for another one before its next member."""
@@ -402,7 +424,7 @@ class LanePool:
         """Take a lane back; one that has grown enough is sealed, a broken one given up. Never fails."""
         if lane.is_broken:
             # Its members stay readable; recovery scans and seals it at the next start.
-            lane.close()
+            self._end(lane)
         elif self.is_worn(lane):
             self._seal(lane)
         else:
@@ -424,7 +446,14 @@ class LanePool:
         except Unavailable as error:
             log.warning("lane_not_sealed", lane=lane.name, message=str(error))
         finally:
-            lane.close()
+            self._end(lane)
+
+    def _end(self, lane: Lane) -> None:
+        lane.close()
+        with self._lock:
+            self._growing.pop(lane.name, None)
+            if lane.members:
+                self._ended.append((lane.name, lane.tail))
 
 
 def seal_file(fd: int, tail: int, footer: bytes) -> None:

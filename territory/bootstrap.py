@@ -23,11 +23,11 @@ from pacs.archive.ingest import Ingest
 from pacs.archive.query import IndexQuery
 from pacs.archive.reader import PackReader
 from pacs.scp import access, presentation, tls
-from pacs.scp.association import NodePolicy, Timers
 from pacs.scp.commitment import CommitmentService
 from pacs.scp.commitment_relay import CommitmentRelay, ReportCaller
 from pacs.scp.echo import EchoService
 from pacs.scp.find import FindService, agree_extended
+from pacs.scp.node_policy import NodePolicy, Timers
 from pacs.scp.retrieve import RetrieveService, negotiate_extended
 from pacs.scp.server import Listener, Server
 from pacs.scp.services import Rights, Service
@@ -147,13 +147,16 @@ class WorkerEngine:
         packs = LocalPacks(journal)
         index = IndexWriter(self._database, _duplicate_policy(settings))
         self._lanes = LanePool(journal, limits, clock, on_sealed=index.mark_sealed)
+        ingest = Ingest(self._lanes, packs, index, clock)
         self._server = Server(
             _listeners(launch, sockets),
             policy=_node_policy(settings, _services(settings, self._database, PackReader(packs), clock)),
-            ingest=Ingest(self._lanes, packs, index, clock),
+            ingest=ingest,
             places=row,
         )
-        self._thread = threading.Thread(target=self._server.serve, name="server", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve, args=(ingest.look_after_index,), name="server", daemon=True
+        )
 
     def start(self) -> None:
         """Accept associations in threads of its own; returns at once."""

@@ -11,15 +11,17 @@ Nothing is ever deleted here: rows remembered stay valid.
 """
 
 import contextlib
+import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from sqlalchemy import update
 
+from foundation import log
 from foundation.database import Database, DatabaseAway
 from foundation.faults import reach
 from pacs.archive.attributes import Level
@@ -45,6 +47,12 @@ from pacs.contracts import (
 
 # Series remembered per process: a day of a large territory; each is a few hundred bytes.
 SERIES_REMEMBERED_MAX: Final = 20_000
+# How far back a crash of PostgreSQL can reach: three times wal_writer_delay, which is 10 s at most.
+_LOST_S_MAX: Final = 60.0
+_AGAIN_PER_TRANSACTION: Final = 64
+
+Recall = Callable[[float], Iterator[Arrival]]
+"""Gives what this process received since then (seconds since 1970 UTC), with level descriptions, oldest first."""
 
 
 class Kind(Enum):
@@ -132,6 +140,34 @@ class IndexWriter:
         # Rows of the transaction in hand: remembered only once it has committed, because they may never exist.
         self._new_series: dict[tuple[Identity, str], SeriesKeys] = {}
         self._new_packs: dict[str, int] = {}
+        # What a server that crashes loses, `recall` gives again.
+        self._recall: Recall | None = None
+        self._has_lost_contact = False
+        self._committed_at_s = 0.0
+
+    def recall_from(self, recall: Recall) -> None:
+        """Say where to get again what a database server lost when it crashed; see `pacs.archive.recall`."""
+        self._recall = recall
+
+    def look(self, *, now_s: float) -> None:
+        """Notice a database server that was away, and index again what it lost; for quiet times, cheap otherwise.
+
+        Raises
+        ------
+        DatabaseAway
+            It is away now.
+        """
+        if self._database.is_sqlite or (self._connection is None and not self._has_lost_contact):
+            return
+        with self._database.writer_lock():
+            if not self._has_lost_contact:
+                try:
+                    self._connection.cursor().execute("SELECT 1")
+                    self._connection.rollback()
+                except self._statements.driver_error:
+                    self._lose_contact()
+            if self._has_lost_contact:
+                self._index_again(now_s)
 
     def knows_series(self, identity: Identity, default_issuer: str) -> bool:
         """Say whether an arrival with this identity needs no level descriptions."""
@@ -163,10 +199,13 @@ class IndexWriter:
             The rows may have been written.
         """
         with self._database.writer_lock():
+            if self._has_lost_contact:
+                self._index_again(now_s)
             outcomes = self._try(arrivals, now_s, one_by_one=self._has_seen_duplicates)
             if outcomes is None:
                 outcomes = self._try(arrivals, now_s, one_by_one=True)
             assert outcomes is not None
+            self._committed_at_s = now_s
         self._has_seen_duplicates = any(outcome.existing is not None for outcome in outcomes)
         reach("index.committed")
         return outcomes
@@ -189,6 +228,18 @@ class IndexWriter:
     def close(self) -> None:
         """Give the connection back."""
         self._drop_connection()
+
+    def _index_again(self, now_s: float) -> None:
+        """Commit once more what was confirmed shortly before contact was lost; what is there is known as such."""
+        if self._recall is not None:
+            again = self._recall(self._committed_at_s - _LOST_S_MAX)
+            while batch := list(itertools.islice(again, _AGAIN_PER_TRANSACTION)):
+                outcomes = self._try(batch, now_s, one_by_one=True)
+                assert outcomes is not None
+                lost = sum(outcome is STORED for outcome in outcomes)
+                if lost:
+                    log.warning("indexed_again", count=lost)
+        self._has_lost_contact = False
 
     def _try(self, arrivals: Sequence[Arrival], now_s: float, *, one_by_one: bool) -> list[Outcome] | None:
         """Run one transaction; None when it was rolled back because a batch met a known UID."""
@@ -230,7 +281,7 @@ class IndexWriter:
             cursor = self._connection.cursor()
             cursor.execute(self._statements.begin)
         except Exception as failure:
-            self._drop_connection()
+            self._lose_contact()
             if isinstance(failure, error) or "sqlalchemy" in type(failure).__module__:
                 raise DatabaseAway(f"the index does not answer ({type(failure).__name__})") from failure
             raise
@@ -245,7 +296,7 @@ class IndexWriter:
             cursor.close()
         except self._statements.driver_error as error:
             self._roll_back()
-            self._drop_connection()
+            self._lose_contact()
             raise CommitUncertain(f"the index did not confirm ({type(error).__name__})") from error
 
     def _roll_back(self) -> None:
@@ -256,7 +307,12 @@ class IndexWriter:
             else:
                 self._connection.rollback()
         except self._statements.driver_error:
-            self._drop_connection()
+            self._lose_contact()
+
+    def _lose_contact(self) -> None:
+        # Whether the server crashed or only the connection ended cannot be told from here.
+        self._has_lost_contact = not self._database.is_sqlite and self._committed_at_s > 0.0
+        self._drop_connection()
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None

@@ -36,6 +36,7 @@ from pacs.archive.header import (
 )
 from pacs.archive.index import CommitUncertain, IndexWriter, Kind, LevelsNeeded, Outcome, Place
 from pacs.archive.index_rows import Arrival
+from pacs.archive.recall import LaneRecall
 from storage_tiers.lane import Lane, LanePool, MemberWriter
 from storage_tiers.local_packs import LocalPacks
 from storage_tiers.pack import FILE_BYTES_MAX, Member
@@ -96,6 +97,15 @@ class Ingest:
         self.index = index
         self.clock = clock
         self.group = GroupCommit(index, clock)
+        index.recall_from(LaneRecall(lanes, packs))
+
+    def look_after_index(self) -> None:
+        """Notice, about once a second, a database server that was away, and give it again what it lost."""
+        try:
+            self.index.look(now_s=self.clock.now().timestamp())
+        except Unavailable as error:
+            # Health and the next sender are told; here it is only tried again.
+            log.debug("index_away", message=str(error))
 
     def open_stream(self) -> "InstanceStream":
         """Return a stream for one association."""
@@ -141,6 +151,25 @@ class InstanceStream:
                 source_aet=announcement.calling_aet,
             )
         )
+
+    def room(self, length: int) -> memoryview:
+        """Return where the next bytes, at most `length`, may be received; empty when `write` must do."""
+        assert self._writer is not None
+        return self._writer.room(length)
+
+    def advance(self, length: int) -> None:
+        """Append what was received into the last `room`.
+
+        Raises
+        ------
+        UnusableDataSet
+            As `write`.
+        """
+        writer = self._writer
+        assert writer is not None
+        writer.advance(length)
+        if not self._has_looked_early and writer.dataset_length_bytes >= HEADER_EARLY_BYTES:
+            self._look_early(writer)
 
     def write(self, fragment: memoryview) -> None:
         """Append a fragment; the bytes are copied.

@@ -137,7 +137,7 @@ def reindex(database: Database, journal: Path, clock: Clock, on_progress: OnProg
         done = members = recovered = 0
         batch: list[Arrival] = []
         for member, name in heapq.merge(*streams, key=lambda one: one[0].received_at_s):
-            arrival = _arrival(packs, name, member)
+            arrival = arrival_of(packs, name, member)
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
@@ -184,7 +184,7 @@ def _recover_pack(
         for member, is_indexed in _proven(reader, nonce):
             tail, count = member.end, count + 1
             sound += is_indexed
-            arrival = _arrival(packs, path.name, member) if is_indexed else None
+            arrival = arrival_of(packs, path.name, member) if is_indexed else None
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
@@ -266,7 +266,7 @@ def _members(reader: RangeReader, name: str) -> Iterator[tuple[Member, str]]:
         log.error("pack_unreadable", pack=name, reason=str(error))
 
 
-def _arrival(packs: LocalPacks, name: str, member: Member) -> Arrival | None:
+def arrival_of(packs: LocalPacks, name: str, member: Member) -> Arrival | None:
     """Read a member's header again; None when it has none (then it was never acknowledged as an instance)."""
     try:
         with dataset_window(packs, name, member) as (syntax, dataset, is_complete):

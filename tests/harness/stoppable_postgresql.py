@@ -115,6 +115,8 @@ class CuttableLine:
         self._is_delivered = False
         self.cuts = 0
         self._threads: list[threading.Thread] = []
+        self._answered = threading.Event()
+        self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_at(self, marker: bytes, *, is_delivered: bool) -> None:
@@ -126,6 +128,9 @@ class CuttableLine:
         """End every connection and take no more."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        for sock in [*self._sockets]:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         for thread in [*self._threads]:
             thread.join()
         self._listener.close()
@@ -140,6 +145,7 @@ class CuttableLine:
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.create_connection((LOOPBACK, self._target)) as server:
+            self._sockets += [client, server]
             back = threading.Thread(target=self._relay, args=(server, client, False), daemon=True)
             back.start()
             self._relay(client, server, True)
@@ -151,6 +157,8 @@ class CuttableLine:
                 if is_client and self._cut_at and self._cut_at in data:
                     self._cut(source, target, data)
                     return
+                if not is_client:
+                    self._answered.set()
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
@@ -160,11 +168,10 @@ class CuttableLine:
         # First the client: the answer must not reach it any more.
         client.shutdown(socket.SHUT_RDWR)
         if self._is_delivered:
+            self._answered.clear()
             server.sendall(data)
-            server.settimeout(5.0)
             # The server has carried it out when it answers.
-            with contextlib.suppress(OSError):
-                server.recv(1)
+            self._answered.wait(5.0)
         # Closing alone would not end it while the other thread reads from it.
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)

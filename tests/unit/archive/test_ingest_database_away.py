@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from foundation import outbox
 from foundation.clock import SystemClock
 from foundation.database import LOCK_WAIT_S_MAX, Database, DatabaseAway, sqlite_url
 from foundation.errors import Unavailable
@@ -16,6 +17,8 @@ from pacs.archive.index import CommitUncertain
 from pacs.archive.ingest import Receipt
 from pacs.archive.schema import instance
 from pacs.archive.verify import verify
+from pacs.contracts import TOPIC_INSTANCES_STORED
+from storage_tiers.lane import LaneLimits
 from tests.harness.archive_parts import Archive, open_archive, rows, store_on, stored_uids, wrong_counts
 from tests.harness.data_sets import image
 from tests.harness.disks import filled_up, small_disk
@@ -28,6 +31,10 @@ def postgres() -> Iterator[StoppablePostgresql]:
         yield cluster
 
 
+# A lane ends after a few instances.
+SMALL_LANES = LaneLimits(extent_bytes=1024 * 1024, lane_bytes_max=500_000, free_space_reserve_bytes=0)
+
+
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     return tmp_path / "packs"
@@ -36,9 +43,11 @@ def journal(tmp_path: Path) -> Path:
 @contextmanager
 def new_database(url: str) -> Iterator[Database]:
     opened = Database(url)
-    opened.create_tables()
-    yield opened
-    opened.close()
+    try:
+        opened.create_tables()
+        yield opened
+    finally:
+        opened.close()
 
 
 def test_postgresql_that_stops_and_starts_refuses_and_then_stores_without_any_help(
@@ -67,30 +76,62 @@ def test_postgresql_that_stops_and_starts_refuses_and_then_stores_without_any_he
         assert verify(again, journal).is_whole
 
 
-def test_rows_that_a_killed_postgresql_lost_are_there_again_after_recovery(
-    postgres: StoppablePostgresql, journal: Path
+@pytest.mark.parametrize("is_quiet", [False, True], ids=["with the next instance", "in quiet times"])
+def test_rows_that_a_killed_postgresql_lost_are_there_again_without_a_restart(
+    postgres: StoppablePostgresql, journal: Path, is_quiet: bool
 ) -> None:
     uids = [f"1.2.9.{number}" for number in range(20)]
     with (
-        new_database(postgres.server.new_database("killed")) as database,
-        open_archive(database, journal) as archive,
+        new_database(postgres.server.new_database(f"killed_{is_quiet}".lower())) as database,
+        open_archive(database, journal, limits=SMALL_LANES) as archive,
     ):
         with database.write(durable=True) as connection:
             connection.execute(text("SELECT 1"))
         stream = archive.ingest.open_stream()
         for uid in uids:
-            assert store_on(stream, image(uid), uid) is Receipt.STORED
+            # A new patient, study and series each time, and lanes that are full after a few.
+            dataset = image(uid, pixels=bytes(100_000), series_instance_uid=f"{uid}.1", study_instance_uid=f"{uid}.2")
+            assert store_on(stream, dataset, uid) is Receipt.STORED
         postgres.kill()
+        archive.ingest.look_after_index()
         postgres.start()
-        # Whatever was lost: what comes now is put where it belongs, not where something was remembered to be.
+        lost = set(uids) - stored_uids(database)
+
+        if is_quiet:
+            archive.ingest.look_after_index()
+            assert stored_uids(database) == set(uids)
         assert store_on(stream, image("1.2.9.99"), "1.2.9.99") is Receipt.STORED
+
+        stream.close()
+        assert lost, "the server lost nothing, so nothing was shown"
+        assert stored_uids(database) == {*uids, "1.2.9.99"}
         assert wrong_counts(database) == []
+        with database.read() as connection:
+            events = outbox.read_after(connection, 0, topics=[TOPIC_INSTANCES_STORED])
+        told = [uid for event in events for part in event.payload["series"] for uid in part["sop_instance_uids"]]
+        assert sorted(told) == sorted([*uids, "1.2.9.99"])
+        assert verify(database, journal).is_whole
+
+
+def test_rows_that_a_killed_postgresql_lost_are_there_after_a_kill_of_the_node_too(
+    postgres: StoppablePostgresql, journal: Path
+) -> None:
+    uids = [f"1.2.9.{number}" for number in range(20)]
+    with (
+        new_database(postgres.server.new_database("both_killed")) as database,
+        open_archive(database, journal) as archive,
+    ):
+        stream = archive.ingest.open_stream()
+        for uid in uids:
+            store_on(stream, image(uid), uid)
+        postgres.kill()
         stream.close()
         archive.lanes.acquire().close()
+        postgres.start()
 
         recovery.recover(database, journal, SystemClock())
 
-        assert stored_uids(database) == {*uids, "1.2.9.99"}
+        assert stored_uids(database) == set(uids)
         assert wrong_counts(database) == []
         assert verify(database, journal).is_whole
 
@@ -126,10 +167,11 @@ def test_a_commit_whose_answer_is_lost_is_never_a_success_and_keeps_the_bytes(
         store_on(stream, image("1.2.9.3", pixels=b"afterwards" * 100), "1.2.9.3")
         assert verify(database, journal).is_whole
 
+        # The bytes were kept, so with the next instance they are indexed, whether their own commit went through or not.
         again = store_on(stream, image("1.2.9.2", pixels=b"in doubt" * 100), "1.2.9.2")
         stream.close()
 
-        assert again is (Receipt.ALREADY_STORED if is_delivered else Receipt.STORED)
+        assert again is Receipt.ALREADY_STORED
         assert stored_uids(database) == {f"1.2.9.{number}" for number in (1, 2, 3)}
         assert wrong_counts(database) == []
 
