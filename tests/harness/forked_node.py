@@ -2,7 +2,7 @@
 
 Each life recovers what the last one left, then serves on the same port; between two lives connections wait in the
 kernel, as they do behind the supervisor of `telegarde serve`. Run as ``python -m tests.harness.forked_node``, which
-takes commands as JSON lines; `ForkedNode` sends them.
+takes commands as JSON lines; `Breeder` sends them.
 
 For: crash tests. Not for: the supervisor and its workers (`tests.harness.peers.TelegardeNode`).
 """
@@ -33,34 +33,65 @@ LIMITS = LaneLimits(
 )
 
 
+class Breeder:
+    """The process that lives are forked from; a context manager, one for many nodes."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.harness.forked_node"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=_REPOSITORY,
+        )
+
+    def ask(self, do: str, **details: object) -> dict[str, Any]:
+        """Have something done; return the answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"do": do, **details}) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+
+
 class ForkedNode:
-    """The test's end: starts lives and ends them; a context manager.
+    """One node of many lives; a context manager that ends it.
 
     Parameters
     ----------
+    breeder : Breeder
+        Forks its lives.
     url : str
         Of the index.
     directory : Path
         Gets the journal (``packs``) and the log.
     """
 
-    def __init__(self, url: str, directory: Path) -> None:
+    def __init__(self, breeder: Breeder, url: str, directory: Path) -> None:
         self.journal = directory / "packs"
         self.journal.mkdir(parents=True, exist_ok=True)
         self.log = directory / "node.log"
+        self._breeder = breeder
+        self._url = url
         self._pid: int | None = None
-        self._breeder = subprocess.Popen(
-            [sys.executable, "-m", "tests.harness.forked_node", url, self.journal, self.log],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=_REPOSITORY,
-        )
-        self.port: int = self._answer()["port"]
+        self.port: int = breeder.ask("open")["port"]
 
     def start(self, fault: str = "") -> bool:
         """Begin a life, armed with a fault point or not; say whether it lived to serve."""
-        answer = self._ask({"do": "start", "fault": fault})
+        answer = self._breeder.ask(
+            "start", port=self.port, url=self._url, journal=str(self.journal), log=str(self.log), fault=fault
+        )
         self._pid = answer["pid"]
         return bool(answer["is_serving"])
 
@@ -79,7 +110,7 @@ class ForkedNode:
 
     def wait(self) -> int:
         """Wait until the life is over; return its exit status, negative for a signal."""
-        status: int = self._ask({"do": "wait", "pid": self._pid})["status"]
+        status: int = self._breeder.ask("wait", pid=self._pid)["status"]
         self._pid = None
         return status
 
@@ -89,36 +120,24 @@ class ForkedNode:
     def __exit__(self, *_: object) -> None:
         if self._pid is not None:
             self.kill()
-        assert self._breeder.stdin is not None
-        assert self._breeder.stdout is not None
-        self._breeder.stdin.close()
-        self._breeder.stdout.close()
-        self._breeder.wait()
-
-    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
-        assert self._breeder.stdin is not None
-        self._breeder.stdin.write(json.dumps(command) + "\n")
-        self._breeder.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._breeder.stdout is not None
-        answer: dict[str, Any] = json.loads(self._breeder.stdout.readline())
-        return answer
+        self._breeder.ask("close", port=self.port)
 
 
-def _live(url: str, journal: Path, listener: socket.socket, ready: int, fault: str) -> NoReturn:
+def _live(command: dict[str, Any], listener: socket.socket, ready: int) -> NoReturn:
     """Be one life: recover, serve, end on SIGTERM."""
-    os.environ[faults.ENVIRONMENT_VARIABLE] = fault
+    errors = os.open(command["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(errors, sys.stderr.fileno())
+    log.configure()
+    os.environ[faults.ENVIRONMENT_VARIABLE] = command["fault"]
     importlib.reload(faults)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    database = Database(url)
+    database, journal = Database(command["url"]), Path(command["journal"])
     database.create_tables()
     recovery.recover(database, journal, SystemClock())
     with open_archive(database, journal, limits=LIMITS) as archive:
         server = server_of(listener, node_policy(), archive.ingest, CountedPlaces())
-        serving = threading.Thread(target=server.serve, daemon=True)
+        serving = threading.Thread(target=server.serve, args=(archive.ingest.look_after_index,), daemon=True)
         serving.start()
         os.write(ready, b"1")
         # A wait without end would not let the handler run.
@@ -130,38 +149,43 @@ def _live(url: str, journal: Path, listener: socket.socket, ready: int, fault: s
     os._exit(0)
 
 
-def _breed(url: str, journal: Path, log_path: Path) -> None:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-    _say({"port": listener.getsockname()[1]})
-    errors = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(errors, sys.stderr.fileno())
-    log.configure()
+def _start(command: dict[str, Any], listener: socket.socket) -> dict[str, Any]:
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        try:
+            _live(command, listener, writer)
+        except BaseException as error:  # noqa: BLE001  # the child must never go on with the parent's loop
+            sys.stderr.write(f"life ended by {error!r}\n")
+        finally:
+            os._exit(1)
+    os.close(writer)
+    is_serving = os.read(reader, 1) == b"1"
+    os.close(reader)
+    return {"pid": pid, "is_serving": is_serving}
+
+
+def _breed() -> None:
+    listeners: dict[int, socket.socket] = {}
     for line in sys.stdin:
         command = json.loads(line)
-        if command["do"] == "wait":
-            _, status = os.waitpid(command["pid"], 0)
-            _say({"status": os.waitstatus_to_exitcode(status)})
-            continue
-        reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(reader)
-            try:
-                _live(url, journal, listener, writer, command["fault"])
-            except BaseException as error:  # noqa: BLE001  # the child must never go on with the parent's loop
-                sys.stderr.write(f"life ended by {error!r}\n")
-            finally:
-                os._exit(1)
-        os.close(writer)
-        is_serving = os.read(reader, 1) == b"1"
-        os.close(reader)
-        _say({"pid": pid, "is_serving": is_serving})
-
-
-def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+        answer: dict[str, Any] = {}
+        match command["do"]:
+            case "open":
+                listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+                answer["port"] = listener.getsockname()[1]
+                listeners[answer["port"]] = listener
+            case "start":
+                answer = _start(command, listeners[command["port"]])
+            case "wait":
+                _, status = os.waitpid(command["pid"], 0)
+                answer["status"] = os.waitstatus_to_exitcode(status)
+            case "close":
+                listeners.pop(command["port"]).close()
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    _breed(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    _breed()
