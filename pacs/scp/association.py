@@ -14,16 +14,16 @@ PS3.8 9.1.5 (ARTIM timer), PS3.7 8.2 (one operation at a time)
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final, NoReturn, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Final, NoReturn
 
 from foundation import log
 from foundation.errors import Refused, TelegardeError, Unavailable
 from foundation.faults import reach
 from pacs.archive.ingest import Ingest
 from pacs.scp.access import Admitted, Call, Load, Rejected
-from pacs.scp.services import Buffer, Context, Peer, Rights, Service
+from pacs.scp.node_policy import NodePolicy, Places
+from pacs.scp.services import Buffer, Context, Peer
 from pacs.scp.stall import StallWatch
 from pacs.scp.store import StoreReceiver
 from pacs.scp.transport import Transport, TransportLost, TransportTimedOut
@@ -44,55 +44,24 @@ from pacs.upper_layer.events import (
     ReleaseRequested,
     TransportClosed,
 )
-from pacs.upper_layer.limits import UpperLayerLimits
-from pacs.upper_layer.negotiation import Offer, negotiate
+from pacs.upper_layer.negotiation import negotiate
 
 # Longest data set of a request that is not C-STORE: a storage commitment of 100,000 instances is 13 MB.
 IDENTIFIER_BYTES_MAX: Final = 16 * 1024 * 1024
 # What a peer may ask while it owes us a response: their services look at nothing but the request, and none of them
 # begins a request of ours unless `is_quiet`.
 _CROSSING_REQUESTS: Final = frozenset({CommandField.C_STORE_RQ, CommandField.C_ECHO_RQ, CommandField.N_ACTION_RQ})
+# A fragment of which at least so much is still to come is received where it is to stay; of smaller ones several are
+# received at a time and copied.
+DIRECT_BYTES_MIN: Final = 32_768
+# Taken beside a fragment received so, or at the beginning of the next message: the headers, and little data to copy.
+_BESIDE_DIRECT_BYTES: Final = 4_096
 # Cancels remembered while a request is served; there is at most one request at a time.
 _CANCELS_MAX: Final = 16
 
 
 class AssociationLost(TelegardeError):
     """The association is over: released, aborted, timed out or cut."""
-
-
-class Places(Protocol):
-    """Counts open associations over all workers, so that limits are exact."""
-
-    def reserve(self, peer: str, admit: Callable[[int, int], bool]) -> int | None:
-        """Take a place if `admit(open in all, open of this peer)` says so; None when not."""
-
-    def leave(self, ticket: int) -> None:
-        """Give a place back."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timers:
-    """Waits of an association, in seconds."""
-
-    # PS3.8 9.1.5: from the connection to a whole A-ASSOCIATE-RQ, and after a release or abort to the close.
-    artim_s: float
-    # Longest silence inside an association; also the time in which a message in progress must make progress.
-    idle_s: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NodePolicy:
-    """What every association of this node shares.
-
-    ``decide`` is `pacs.scp.access.decide` with the rules bound; ``offer_for`` gives the presentation offer of a peer
-    with these rights; ``services`` maps command fields (C-FIND-RQ, ...) to services by abstract syntax.
-    """
-
-    decide: Callable[[Call, Load], Admitted | Rejected]
-    offer_for: Callable[[AssociateRequest, Rights], Offer]
-    services: Mapping[str, Service]
-    limits: UpperLayerLimits
-    timers: Timers
 
 
 class AcceptedAssociation:
@@ -140,6 +109,8 @@ class AcceptedAssociation:
         self._stall = StallWatch(policy.timers.idle_s)
         self._message_id = 0
         self._is_requesting = False
+        # How much of the receive buffer one read may fill; None for all of it.
+        self._gulp_bytes: int | None = None
         self._is_stopping = False
         self._is_busy = False
         self._lock = threading.Lock()
@@ -348,6 +319,7 @@ class AcceptedAssociation:
         self._stall.begin_message()
         # The hot loop: a few microseconds for each read.
         events, receive, write = self._events, self._receive, store.write
+        direct_room, room = self._upper.direct_room, store.room
         is_last = False
         while not is_last:
             while events:
@@ -360,7 +332,14 @@ class AcceptedAssociation:
                 if is_last:
                     break
             else:
-                receive()
+                length = direct_room()
+                target = room(length) if length >= DIRECT_BYTES_MIN else None
+                if target is None:
+                    self._gulp_bytes = None
+                    receive()
+                else:
+                    self._gulp_bytes = _BESIDE_DIRECT_BYTES
+                    is_last = self._receive_directly(store, target)
         self._stall.end_message()
         answer = store.finish()
         reach("store.before_response")
@@ -430,11 +409,38 @@ class AcceptedAssociation:
         """Wait for bytes and queue what they mean."""
         upper = self._upper
         try:
-            received = self._transport.receive_into(upper.receive_buffer())
+            received = self._transport.receive_into(upper.receive_buffer()[: self._gulp_bytes])
         except TransportTimedOut:
             if not upper.contexts:
                 return  # before the association: the caller keeps ARTIM
             self._abort("idle")
+        self._take(received)
+
+    def _receive_directly(self, store: StoreReceiver, target: memoryview) -> bool:
+        """Wait for bytes of a data set where they are to stay; say whether they complete it.
+
+        To receive half a megabyte elsewhere first would cost the copy, and the rest of the processor's cache.
+        """
+        upper = self._upper
+        try:
+            beside = upper.receive_buffer()[:_BESIDE_DIRECT_BYTES]
+            received = self._transport.receive_into_both(target, beside)
+        except TransportTimedOut:
+            self._abort("idle")
+        direct = min(received, len(target))
+        is_last = False
+        if direct:
+            is_last = upper.directly_received(direct)
+            store.advance(direct)
+        if received > direct or not received:
+            self._take(received - direct)
+        elif self._stall.is_too_slow(received):
+            self._abort("no_progress")
+        return is_last
+
+    def _take(self, received: int) -> None:
+        """Queue what bytes in the receive buffer mean; 0 is the end of the stream."""
+        upper = self._upper
         if received == 0 and self._is_stopping:
             # `stop` ended our side of the stream: the other side is open, so the peer can still be told.
             self._abort("node_stopping")

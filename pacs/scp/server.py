@@ -16,7 +16,8 @@ from typing import Final
 
 from foundation import log
 from pacs.archive.ingest import Ingest
-from pacs.scp.association import AcceptedAssociation, NodePolicy, Places
+from pacs.scp.association import AcceptedAssociation
+from pacs.scp.node_policy import NodePolicy, Places
 from pacs.scp.transport import PlainTransport, TlsTransport, Transport
 
 # Threads only wait and copy: a small stack keeps hundreds of them cheap.

@@ -85,6 +85,20 @@ class StoreReceiver:
             except TelegardeError as error:
                 self._fail(error)
 
+    def room(self, length: int) -> memoryview | None:
+        """Return where the next bytes, at most `length`, may be received; None when they must go through `write`."""
+        if self._refusal is not None or self._stream is None:
+            return None
+        return self._stream.room(length) or None
+
+    def advance(self, length: int) -> None:
+        """Take what was received into the last `room`."""
+        assert self._stream is not None
+        try:
+            self._stream.advance(length)
+        except TelegardeError as error:
+            self._fail(error)
+
     def finish(self) -> bytes:
         """Return the C-STORE-RSP to send, after the data set's last fragment."""
         request = self._request

@@ -49,6 +49,9 @@ class Transport(Protocol):
             If nothing came within the receive timeout.
         """
 
+    def receive_into_both(self, first: memoryview, second: memoryview) -> int:
+        """Wait for bytes; fill `first`, then, if more are there already, `second`. See `receive_into`."""
+
     def has_bytes(self, wait_s: float = 0.0) -> bool:
         """Say whether `receive_into` would return at once, after waiting for that at most so long."""
 
@@ -93,6 +96,19 @@ class PlainTransport:
         sock = self._sock
         try:
             received = sock.recv_into(buffer)
+            if _QUICKACK is not None and received:
+                sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        except BlockingIOError as error:
+            raise TransportTimedOut("nothing came from the peer in time") from error
+        except OSError:
+            return 0
+        return received
+
+    def receive_into_both(self, first: memoryview, second: memoryview) -> int:
+        """Wait for bytes; see `Transport`."""
+        sock = self._sock
+        try:
+            received = sock.recvmsg_into((first, second))[0]
             if _QUICKACK is not None and received:
                 sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         except BlockingIOError as error:
@@ -156,6 +172,11 @@ class TlsTransport:
         except OSError:
             return 0
         return received
+
+    def receive_into_both(self, first: memoryview, second: memoryview) -> int:
+        """Wait for bytes for `first`: TLS gives what it has decrypted, one record at a time."""
+        del second
+        return self.receive_into(first)
 
     def has_bytes(self, wait_s: float = 0.0) -> bool:
         """Look at what TLS has decrypted, then at the socket; see `Transport`."""

@@ -168,6 +168,23 @@ class UpperLayer:
             self._start, self._end = 0, rest
         return self._view[self._end :]
 
+    def direct_room(self) -> int:
+        """Return how many bytes the driver may receive itself, past the receive buffer, where it wants them.
+
+        They are the next bytes of the data set in hand, and belong to one fragment: nothing else can be among them. 0
+        when there is no such fragment or the buffer holds bytes that come before.
+        """
+        if self._start != self._end or self.closed or self._is_deaf or self._skip_left:
+            return 0
+        return self._receiver.direct_room
+
+    def directly_received(self, n: int) -> bool:
+        """Take note of `n` bytes received within `direct_room`; return whether they complete the data set.
+
+        No event tells of them. Bytes that came after them belong in `receive_buffer`, as always.
+        """
+        return self._receiver.take_directly(n)
+
     def bytes_received(self, n: int) -> list[Event]:
         """Take in the first `n` bytes of the last `receive_buffer`; 0 is the end of the stream.
 

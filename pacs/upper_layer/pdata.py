@@ -60,6 +60,21 @@ class PDataReceiver:
         """Whether more bytes of a P-DATA-TF are due before another PDU can begin."""
         return self._pdu_left > 0
 
+    @property
+    def direct_room(self) -> int:
+        """How many bytes of the data set fragment in hand are still to come; 0 outside one."""
+        return 0 if self._control & COMMAND_BIT else self._pdv_left
+
+    def take_directly(self, length: int) -> bool:
+        """Count bytes of the fragment in hand that its owner has received itself; say whether the data set is whole."""
+        assert 0 < length <= self.direct_room
+        self._pdu_left -= length
+        self._pdv_left -= length
+        if self._pdv_left or not self._control & LAST_BIT:
+            return False
+        self._dataset_context = _NO_CONTEXT
+        return True
+
     def abandon(self) -> int:
         """Stop reading; return how many bytes of the PDU in hand are still to come."""
         left = self._pdu_left

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from foundation.database import Database
 from pacs.scp.access import Admitted, Call, Load
-from pacs.scp.association import NodePolicy, Timers
 from pacs.scp.find import MODELS, FindService, agree_extended
+from pacs.scp.node_policy import NodePolicy, Timers
 from pacs.scp.presentation import PresentationPolicy
 from pacs.scp.server import Listener, Server
 from pacs.scp.services import Rights

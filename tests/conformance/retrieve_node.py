@@ -16,8 +16,8 @@ from pacs.archive.file_meta import encode
 from pacs.archive.reader import PackReader
 from pacs.archive.retrieval import InstanceReader
 from pacs.scp.access import Admitted, Call, Load
-from pacs.scp.association import NodePolicy, Timers
 from pacs.scp.echo import EchoService
+from pacs.scp.node_policy import NodePolicy, Timers
 from pacs.scp.presentation import VERIFICATION, PresentationPolicy
 from pacs.scp.retrieve import GET_SOP_CLASSES, MOVE_SOP_CLASSES, RetrieveService, negotiate_extended
 from pacs.scp.server import Listener, Server

@@ -18,8 +18,8 @@ from pacs.archive.index import DuplicatePolicy
 from pacs.archive.ingest import Ingest
 from pacs.scp import presentation
 from pacs.scp.access import AccessRules, Admitted, Call, Load, PeerRule, Rejected, decide
-from pacs.scp.association import NodePolicy, Timers
 from pacs.scp.echo import EchoService
+from pacs.scp.node_policy import NodePolicy, Timers
 from pacs.scp.presentation import PresentationPolicy
 from pacs.scp.server import Listener, Server
 from pacs.scp.services import Rights, Service
