@@ -210,6 +210,48 @@ class IndexWriter:
         reach("index.committed")
         return outcomes
 
+    def mend(self, arrival: Arrival, spoilt: Place) -> bool:
+        """Point the row of an instance to another copy of the same bytes; see `pacs.archive.mending`.
+
+        Returns
+        -------
+        bool
+            False when the row has another place by now.
+
+        Raises
+        ------
+        LevelsNeeded, DatabaseAway, CommitUncertain
+            As for `commit`.
+        """
+        with self._database.writer_lock():
+            cursor = self._begin()
+            try:
+                is_mended = self._point_to(cursor, arrival, spoilt)
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, self._statements.driver_error):
+                    raise DatabaseAway(f"the index cannot be written ({type(error).__name__})") from error
+                raise
+            self._end(cursor)
+            self._remember()
+        return is_mended
+
+    def _point_to(self, cursor: Any, arrival: Arrival, spoilt: Place) -> bool:
+        run, member = self._statements, arrival.member
+        keys = self._resolve(cursor, arrival, member.received_at_s)
+        pack_pk = self._pack_pk(cursor, arrival.pack_name)
+        row = {
+            **instance_row(arrival, keys, pack_pk),
+            "spoilt_offset": spoilt.file_offset,
+        }
+        if run.mend_instance.run(cursor, {f"b_{name}": value for name, value in row.items()}) != 1:
+            return False
+        # The head in front of the same data set may be longer or shorter.
+        change = {"b_instances": 0, "b_bytes": member.file_length_bytes - spoilt.file_length_bytes}
+        run.count_series.run(cursor, {"b_series_pk": keys.series_pk, **change})
+        run.count_study.run(cursor, {"b_study_pk": keys.study_pk, "b_received_at_s": member.received_at_s, **change})
+        return True
+
     def mark_sealed(self, pack_name: str, size_bytes: int) -> None:
         """Record that a pack has all its rows and will not grow: recovery need not look at it again.
 

@@ -33,9 +33,10 @@ class Statement:
             itemgetter(*names) if len(names) > 1 else lambda values: tuple(values[name] for name in names)
         )
 
-    def run(self, cursor: Any, values: Mapping[str, Any]) -> None:
-        """Execute with values by name."""
+    def run(self, cursor: Any, values: Mapping[str, Any]) -> int:
+        """Execute with values by name; return the number of rows that it touched."""
         cursor.execute(self._text, self._ordered(values))
+        return int(cursor.rowcount)
 
     def run_many(self, cursor: Any, rows: Sequence[Mapping[str, Any]]) -> int:
         """Return the number of rows really inserted."""
@@ -171,6 +172,22 @@ class Statements:
             .where(
                 instance.c.series_pk == bindparam("series_pk"),
                 instance.c.sop_instance_uid == bindparam("sop_instance_uid"),
+            )
+        )
+        self.mend_instance = self._compiled(
+            update(instance)
+            .where(
+                instance.c.series_pk == bindparam("b_series_pk"),
+                instance.c.sop_instance_uid == bindparam("b_sop_instance_uid"),
+                instance.c.digest == bindparam("b_digest"),
+                instance.c.transfer_syntax_uid == bindparam("b_transfer_syntax_uid"),
+                instance.c.file_offset == bindparam("b_spoilt_offset"),
+            )
+            .values(
+                pack_pk=bindparam("b_pack_pk"),
+                file_offset=bindparam("b_file_offset"),
+                file_length_bytes=bindparam("b_file_length_bytes"),
+                dataset_offset=bindparam("b_dataset_offset"),
             )
         )
         self.find_conflict = self._compiled(

@@ -36,9 +36,10 @@ from pacs.archive.header import (
 )
 from pacs.archive.index import CommitUncertain, IndexWriter, Kind, LevelsNeeded, Outcome, Place
 from pacs.archive.index_rows import Arrival
+from pacs.archive.mending import mend
 from pacs.archive.recall import LaneRecall
 from storage_tiers.lane import Lane, LanePool, MemberWriter
-from storage_tiers.local_packs import LocalPacks
+from storage_tiers.local_packs import LocalPacks, PackUnreadable
 from storage_tiers.pack import FILE_BYTES_MAX, Member
 
 # Rows of one transaction: bounds how long a waiter waits for a batch that it is not part of.
@@ -344,16 +345,30 @@ class InstanceStream:
         if outcome.kind is Kind.CONFLICT_REFUSED:
             return Receipt.CONFLICT_REFUSED
         assert outcome.existing is not None
-        if not self._is_same(arrival, outcome.existing):
-            # Equal digests of different bytes do not happen by accident. Nothing is confirmed.
-            log.error(
-                "digest_collision", sop_instance=arrival.header.sop_instance_uid, calling_aet=arrival.member.calling_aet
-            )
-            return Receipt.CONFLICT_REFUSED
-        return Receipt.ALREADY_STORED
+        if self._is_same(arrival, outcome.existing):
+            return Receipt.ALREADY_STORED
+        if self._mend(arrival, outcome.existing, writer):
+            return Receipt.STORED
+        # Equal digests of different bytes do not happen by accident. Nothing is confirmed.
+        log.error(
+            "digest_collision", sop_instance=arrival.header.sop_instance_uid, calling_aet=arrival.member.calling_aet
+        )
+        return Receipt.CONFLICT_REFUSED
+
+    def _mend(self, arrival: Arrival, existing: Place, writer: MemberWriter) -> bool:
+        try:
+            is_mended = mend(self._ingest.packs, self._ingest.index, arrival, existing)
+        except CommitUncertain:
+            writer.keep()
+            raise
+        except LevelsNeeded as error:
+            raise Unavailable("the index was away meanwhile; send it again") from error
+        if is_mended:
+            writer.keep()
+        return is_mended
 
     def _is_same(self, arrival: Arrival, existing: Place) -> bool:
-        """Compare the data set just written with the stored one, byte by byte."""
+        """Compare the data set just written with the stored one, byte by byte; what cannot be read is not the same."""
         packs, member = self._ingest.packs, arrival.member
         length = member.file_length_bytes - member.dataset_offset
         if existing.file_length_bytes - existing.dataset_offset != length:
@@ -361,7 +376,12 @@ class InstanceStream:
         ours, theirs = member.file_offset + member.dataset_offset, existing.file_offset + existing.dataset_offset
         for start in range(0, length, _COMPARE_CHUNK_BYTES):
             step = min(_COMPARE_CHUNK_BYTES, length - start)
-            if packs.read(arrival.pack_name, ours + start, step) != packs.read(existing.pack, theirs + start, step):
+            sent = packs.read(arrival.pack_name, ours + start, step)
+            try:
+                stored = packs.read(existing.pack, theirs + start, step)
+            except PackUnreadable:
+                return False
+            if sent != stored:
                 return False
         return True
 

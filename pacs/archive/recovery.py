@@ -30,6 +30,7 @@ from pacs.archive.header import (
 )
 from pacs.archive.index import IndexWriter, Kind
 from pacs.archive.index_rows import Arrival
+from pacs.archive.mending import mend
 from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
 from pacs.archive.schema import sop_lookup as sop_lookup_table
 from storage_tiers.lane import seal_file, try_own
@@ -141,13 +142,13 @@ def reindex(database: Database, journal: Path, clock: Clock, on_progress: OnProg
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
-                recovered += _commit(writer, batch, clock)
+                recovered += _commit(packs, writer, batch, clock)
                 batch.clear()
             members += 1
             done += member.end - member.file_offset
             if on_progress is not None:
                 on_progress(done, total)
-        recovered += _commit(writer, batch, clock)
+        recovered += _commit(packs, writer, batch, clock)
         sop_lookup.rebuild(database)
     finally:
         writer.close()
@@ -188,9 +189,9 @@ def _recover_pack(
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
-                recovered += _commit(writer, batch, clock)
+                recovered += _commit(packs, writer, batch, clock)
                 batch.clear()
-        recovered += _commit(writer, batch, clock)
+        recovered += _commit(packs, writer, batch, clock)
         if not _is_all(reader, tail, path.name, nonce, database):
             return count, recovered
         if count == 0:
@@ -298,11 +299,15 @@ def dataset_window(packs: LocalPacks, name: str, member: Member) -> Iterator[tup
                 yield syntax, inflate(dataset), False
 
 
-def _commit(writer: IndexWriter, batch: Iterable[Arrival], clock: Clock) -> int:
+def _commit(packs: LocalPacks, writer: IndexWriter, batch: Iterable[Arrival], clock: Clock) -> int:
     arrivals = list(batch)
     if not arrivals:
         return 0
     outcomes = writer.commit(arrivals, now_s=clock.now().timestamp())
+    for arrival, outcome in zip(arrivals, outcomes, strict=True):
+        if outcome.kind is Kind.SAME_DIGEST and outcome.existing is not None:
+            # Two copies are in the packs; a spoilt one must not be what is served.
+            mend(packs, writer, arrival, outcome.existing)
     return sum(outcome.kind is Kind.STORED for outcome in outcomes)
 
 

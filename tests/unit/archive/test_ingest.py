@@ -8,13 +8,16 @@ import pytest
 from sqlalchemy import select
 
 from foundation import outbox
+from foundation.clock import SystemClock
 from foundation.database import Database, sqlite_url
+from pacs.archive import recovery
 from pacs.archive.header import UnusableDataSet
 from pacs.archive.index import DuplicatePolicy
 from pacs.archive.ingest import NotAsAnnounced, Receipt
 from pacs.archive.reader import PackReader
 from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
 from pacs.archive.sop_lookup import find
+from pacs.archive.verify import verify
 from pacs.contracts import TOPIC_INSTANCE_CONFLICT, TOPIC_INSTANCES_STORED, TOPIC_STUDY_IN_TWO_PATIENTS
 from storage_tiers.lane import LaneLimits
 from storage_tiers.pack import FILE_BYTES_MAX
@@ -164,18 +167,33 @@ def test_a_policy_can_refuse_other_bytes_and_then_nothing_of_them_is_kept(databa
     assert wrong_counts(database) == []
 
 
-def test_bytes_are_compared_before_a_digest_is_believed(database: Database, journal: Path) -> None:
-    dataset = image("1.2.9", pixels=b"whole!")
+@pytest.mark.parametrize("harm", ["changed byte", "pack is gone"])
+def test_what_the_disk_has_spoilt_is_mended_by_sending_it_again(database: Database, journal: Path, harm: str) -> None:
+    dataset = image("1.2.9", pixels=b"whole!" * 50)
     with open_archive(database, journal) as archive:
         archive.store(dataset, "1.2.9")
+    (path,) = journal.glob("*.tar")
+    if harm == "pack is gone":
+        path.unlink()
+    else:
         (row,) = rows(database, instance)
-        path = next(journal.glob("*.tar"))
         with path.open("r+b") as file:
             file.seek(row["file_offset"] + row["file_length_bytes"] - 1)
             file.write(b"?")
+    assert not verify(database, journal).is_whole
 
-        # What is stored is no longer what was received: its sender is not told to forget its copy.
-        assert archive.store(dataset, "1.2.9") is not Receipt.ALREADY_STORED
+    with open_archive(database, journal) as archive:
+        # A longer AE title makes a longer head, so the file's length changes.
+        assert archive.store(dataset, "1.2.9", calling_aet="ANOTHER_CT") is Receipt.STORED
+        assert archive.store(dataset, "1.2.9") is Receipt.ALREADY_STORED
+        assert stored_bytes(archive, "1.2.9") == dataset
+
+    assert verify(database, journal).is_whole
+    assert wrong_counts(database) == []
+    assert len(rows(database, instance)) == 1
+    recovery.reindex(database, journal, SystemClock())
+    assert verify(database, journal).is_whole
+    assert len(rows(database, instance)) == 1
 
 
 # --- whose -----------------------------------------------------------------------------------------------
