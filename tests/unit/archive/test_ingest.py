@@ -307,7 +307,7 @@ def test_a_data_set_that_is_not_what_was_announced_is_refused(database: Database
     assert [row["sop_instance_uid"] for row in rows(database, instance)] == ["1.2.99"]
 
 
-@pytest.mark.parametrize("pixel_bytes", [1000, 3_000_000])
+@pytest.mark.parametrize("pixel_bytes", [1000, 200_000, 3_000_000])
 def test_a_data_set_that_ends_early_is_kept_and_marked(database: Database, journal: Path, pixel_bytes: int) -> None:
     dataset = image("1.2.9", pixels=bytes(pixel_bytes))[:-100]
     with open_archive(database, journal) as archive:
