@@ -109,7 +109,10 @@ def test_a_configured_peer_is_admitted_and_echoes(peer: Peer) -> None:
 def test_a_stranger_is_rejected_for_good_with_the_reason(
     peer: Peer, calling: str, called: str, address: str, reason: int
 ) -> None:
-    assert rejection(peer.associate(calling, called=called, address=address)) == (1, 1, reason)
+    # Once, on a loaded machine, pynetdicom reported neither acceptance nor rejection: that is no answer, so ask again.
+    attempts = (peer.associate(calling, called=called, address=address) for _ in range(3))
+    answered = next(one for one in attempts if one.is_rejected or one.is_established)
+    assert rejection(answered) == (1, 1, reason)
 
 
 def test_dcmtk_is_told_why_it_is_rejected(node: ConfiguredNode) -> None:
