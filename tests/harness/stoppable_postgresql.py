@@ -171,7 +171,7 @@ class CuttableLine:
             self._answered.clear()
             server.sendall(data)
             # The server has carried it out when it answers.
-            self._answered.wait(5.0)
+            self._answered.wait(30.0)
         # Closing alone would not end it while the other thread reads from it.
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)
