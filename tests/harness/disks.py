@@ -1,7 +1,7 @@
 """Disks that fail on request: small ones that fill up, files that refuse to be written.
 
 For: tests of what happens when the disk does not do its part. Not for: failing disks under a whole process
-(`strace` injects those, see `tests.harness.traced`). A mount needs root, which the test machine has.
+(`strace` injects those, see `tests.harness.traced`).
 """
 
 import os
@@ -13,14 +13,33 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(directory: Path, *, size_bytes: int) -> Iterator[Path]:
-    """Mount a file system of so many bytes at a new directory; unmounted at the end."""
+    """Mount a file system of so many bytes at a new directory; yield the path to use; gone at the end."""
     directory.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "telegarde-test", directory], check=True)
-    try:
-        yield directory
-    finally:
-        # Detached at once even when a failed test left a file open.
-        subprocess.run(["umount", "--lazy", directory], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "telegarde-test", str(directory)]
+    if os.geteuid() == 0:
+        subprocess.run(mount, check=True)
+        try:
+            yield directory
+        finally:
+            # Detached at once even when a failed test left a file open.
+            subprocess.run(["umount", "--lazy", directory], check=True)
+        return
+    # Anybody else may mount in a namespace of their own, and look into it from outside as long as a process is there.
+    inside = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        '"$@" && echo mounted && cat',
+        "sh",
+        *mount,
+    ]
+    with subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "mounted\n", "no file system could be mounted"
+        yield Path(f"/proc/{holder.pid}/root{directory}")
 
 
 @contextmanager
