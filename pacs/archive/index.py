@@ -322,7 +322,7 @@ class IndexWriter:
                 self._connection = self._database.engine.raw_connection()
             cursor = self._connection.cursor()
             cursor.execute(self._statements.begin)
-        except Exception as failure:
+        except Exception as failure:  # driver, pool or SQLAlchemy: sorted below, anything else goes on
             self._lose_contact()
             if isinstance(failure, error) or "sqlalchemy" in type(failure).__module__:
                 raise DatabaseAway(f"the index does not answer ({type(failure).__name__})") from failure
