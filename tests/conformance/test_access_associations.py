@@ -7,6 +7,7 @@ import pytest
 from pynetdicom import AE, build_role
 from pynetdicom.association import Association
 
+from benchmarks.peers.processes import wait_until
 from pacs.scp.presentation import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from tests.harness.configured_node import ConfiguredNode
 from tests.harness.peers import LOOPBACK, run_client
@@ -174,6 +175,8 @@ def test_places_are_free_again_after_release_and_after_abort(peer: Peer, node: C
 def test_the_log_names_the_rule_and_no_more(node: ConfiguredNode, peer: Peer) -> None:
     peer.associate("CT1", address="127.0.0.2")
 
-    line = [line for line in node.process.output().splitlines() if "association_rejected" in line][-1]
-    assert "rule=address" in line
+    # The answer may arrive before the line has come through the supervisor.
+    wait_until(lambda: "rule=address" in node.process.output(), what="the rejection in the log")
+    line = [line for line in node.process.output().splitlines() if "rule=address" in line][-1]
+    assert "association_rejected" in line
     assert "calling_aet=CT1" in line

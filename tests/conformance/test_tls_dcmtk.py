@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.peers.processes import wait_until
 from benchmarks.studies import write_ct_study
 from tests.harness.configured_node import ConfiguredNode
 from tests.harness.peers import (
@@ -118,6 +119,10 @@ def test_a_peer_without_a_trusted_certificate_is_refused_in_the_handshake(
     returncode, _ = echo(node, certificates, getattr(certificates, whose) if whose else None)
 
     assert returncode != 0
+    # The peer may be gone before the node has written its line.
+    wait_until(
+        lambda: node.process.output().count("connection_refused") > refused_before, what="the refusal in the log"
+    )
     assert node.process.output().count("connection_refused") == refused_before + 1
 
 
