@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-PACKAGES: Final = ("foundation", "storage_tiers", "pacs", "territory")
+PACKAGES: Final = ("foundation", "storage_tiers", "pacs", "oncall", "territory")
 
 
 @functools.cache

@@ -13,7 +13,7 @@ from tests.architecture.sources import PACKAGES, ROOT, python_files, text_of, tr
 DOCUMENTS = tracked("*.md")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)[^)]*\)")
 # A file of the tree in backticks; patterns, placeholders and files of a data directory are none.
-FILE = re.compile(r"`((?:foundation|storage_tiers|pacs|territory|benchmarks|tests|docs|\.ci)/[\w./-]+\.\w+)`")
+FILE = re.compile(r"`((?:foundation|storage_tiers|pacs|oncall|territory|benchmarks|tests|docs|\.ci)/[\w./-]+\.\w+)`")
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"\bTELEGARDE_[A-Z]+(?:_[A-Z]+)*\b")
 

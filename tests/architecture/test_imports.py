@@ -19,7 +19,7 @@ def test_the_import_contracts_hold() -> None:
 def test_no_package_imports_tests_or_benchmarks_but_the_demo() -> None:
     importing = [
         f"{path}:{node.lineno}"
-        for path in python_files("foundation", "storage_tiers", "pacs", "territory")
+        for path in python_files("foundation", "storage_tiers", "pacs", "oncall", "territory")
         if not path.name.startswith("demo")
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Import | ast.ImportFrom)

@@ -1,0 +1,1 @@
+"""Rosters: what was planned, who is on duty, whether it is legal and fair."""
