@@ -92,9 +92,18 @@ class CallableBackup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Board:
-    """Everything a reading decision may look at, at `now_s`."""
+    """Everything a reading decision may look at, at `now_s`.
+
+    ``readers`` are those on duty, those whose duty begins within the forecast's horizon (``on_duty_from_s`` ahead of
+    now) and backups that were called, whose ``off_duty_at_s`` is until when they are kept now (first arrival plus paid
+    minimum, then what `forecast` extends it to). ``ready_times_s`` are when the cases of this night became ready,
+    signed ones included, oldest first: how busy the night is. ``utc_offset_s`` is the local clock's, for the hour of
+    the day that the expected arrivals depend on.
+    """
 
     now_s: float
     cases: tuple[ReadyCase, ...]
     readers: tuple[Reader, ...]
     backups: tuple[CallableBackup, ...] = ()
+    ready_times_s: tuple[float, ...] = ()
+    utc_offset_s: float = 0.0
