@@ -1,0 +1,93 @@
+"""Escalation ladders as data: who is told in which order, and how long each is given to answer.
+
+A ladder belongs to a line or a site and is published like every other policy; `oncall.escalation` climbs a snapshot of
+it. Seconds throughout. Source: `oncall_domain.md` 4.2 ESCALATION (L0 to L5), 4.3 C3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from oncall.reading.board import Urgency
+
+
+class Target(StrEnum):
+    """Whom a step means; resolved to people by `oncall.callees` when the step begins."""
+
+    ASSIGNED_READER = "assigned_reader"
+    ANOTHER_READER = "another_reader"
+    SENIOR = "senior"
+    BACKUP = "backup"
+    NEIGHBOUR_PROVIDER = "neighbour_provider"
+    COORDINATOR = "coordinator"
+    HOSPITAL = "hospital"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One level: who, how many of them at once, how long to wait for an answer, when to page again on another channel.
+
+    ``wait_s`` and ``repage_after_s`` are by urgency, in seconds; `pages_max` counts pages to one person in this step.
+    """
+
+    level: int
+    target: Target
+    wait_s: Mapping[Urgency, float]
+    repage_after_s: Mapping[Urgency, float]
+    pages_max: int = 2
+    persons_max: int = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ladder:
+    """The steps of a line, in order, gone through `rounds` times before the hospital is alarmed.
+
+    ``alarm_repeat_s`` is between two alarms of the hospital; `version` is named in every fact.
+
+    Raises
+    ------
+    ValueError
+        If the ladder could stall: no step, no round, or a time that is not positive.
+    """
+
+    ladder_id: str
+    version: str
+    steps: tuple[Step, ...]
+    rounds: int = 1
+    alarm_repeat_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        times = [seconds for step in self.steps for seconds in (*step.wait_s.values(), *step.repage_after_s.values())]
+        is_complete = all(set(step.wait_s) == set(step.repage_after_s) == set(Urgency) for step in self.steps)
+        if not self.steps or self.rounds < 1 or min(*times, self.alarm_repeat_s) <= 0 or not is_complete:
+            message = f"ladder {self.ladder_id}: needs steps, a round, and positive times for every urgency"
+            raise ValueError(message)
+        if any(step.pages_max < 1 or step.persons_max < 1 for step in self.steps):
+            message = f"ladder {self.ladder_id}: a step pages at least one person once"
+            raise ValueError(message)
+
+
+def _step(level: int, target: Target, persons_max: int = 1) -> Step:
+    # C3 (2 min for P1, 5 min for others); L0's second page after 2 min, for P1 within its two minutes.
+    return Step(
+        level=level,
+        target=target,
+        wait_s={Urgency.P1: 120.0, Urgency.P2: 300.0, Urgency.P3: 300.0},
+        repage_after_s={Urgency.P1: 60.0, Urgency.P2: 120.0, Urgency.P3: 120.0},
+        persons_max=persons_max,
+    )
+
+
+DEFAULT_LADDER: Final = Ladder(
+    ladder_id="default",
+    version="1",
+    steps=(
+        _step(0, Target.ASSIGNED_READER),
+        _step(1, Target.ANOTHER_READER),
+        _step(2, Target.SENIOR),
+        _step(3, Target.BACKUP, persons_max=2),
+        _step(4, Target.NEIGHBOUR_PROVIDER),
+        _step(5, Target.COORDINATOR),
+    ),
+)
