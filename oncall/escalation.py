@@ -187,9 +187,9 @@ class _Walk:
         step = self.chain.ladder.steps[self.chain.position]
         chosen = self.choose(step, callees.get(step.target, ()))
         if not chosen:
-            self.record("skipped_empty_step", {"level": step.level, "target": step.target})
+            self.record("skipped_empty_step", {"level": step.level, "step": step.target})
             return False
-        self.record("started", {"level": step.level, "cause": cause, "target": step.target})
+        self.record("started", {"level": step.level, "cause": cause, "step": step.target})
         self.chain = replace(self.chain, paged=chosen, step_ends_at=self.after(step.wait_s[self.urgency()]))
         kind = PageKind.READ_CASE if step.level == 0 else PageKind.ESCALATED
         for place in range(len(chosen)):
@@ -298,7 +298,7 @@ class _Walk:
 
     def record(self, happened: str, detail: Mapping[str, Any]) -> None:
         ladder = self.chain.ladder
-        payload = {"chain_id": self.chain.chain_id, "ladder": f"{ladder.ladder_id}/{ladder.version}", **detail}
+        payload = {"chain_id": self.chain.chain_id, "ladder_version": f"{ladder.ladder_id}/{ladder.version}", **detail}
         plain = {key: str(value) if isinstance(value, StrEnum) else value for key, value in payload.items()}
         self.actions.append(Record(fact=Fact(type=f"escalation.{happened}", occurred_at=self.now, payload=plain)))
 

@@ -93,9 +93,13 @@ oncall_message = Table(
     METADATA,
     Column("message_key", String(200), primary_key=True),
     Column("case_id", String(64), nullable=True, index=True),
+    # The escalation, contact test or recall that it belongs to.
+    Column("chain_id", String(128), nullable=True, index=True),
     Column("person_id", String(64), nullable=False),
     Column("channel", String(16), nullable=False),
     Column("address", String(256), nullable=False),
+    # By which its link answers it; unguessable.
+    Column("answer_token", String(32), nullable=True, index=True),
     # queued | sending | sent | delivered | failed | unknown | cancelled | answered
     Column("state", String(16), nullable=False),
     Column("body", Text, nullable=False),
@@ -103,7 +107,7 @@ oncall_message = Table(
     Column("due_at_us", BigInteger, nullable=False),
     Column("leased_by", String(64), nullable=True),
     Column("leased_until_us", BigInteger, nullable=True),
-    Column("provider_id", String(128), nullable=True),
+    Column("provider_id", String(128), nullable=True, index=True),
     Index("ix_oncall_message_due", "state", "due_at_us"),
 )
 
