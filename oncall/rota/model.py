@@ -5,6 +5,7 @@ wins where several speak, from strongest to weakest: what was (history), overrid
 explicit shift, higher layer, lower layer; an absence takes a person out of all but history.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -23,7 +24,11 @@ class LineKind(StrEnum):
 
 
 class DayKind(StrEnum):
-    """On which days a shift rule applies, at the line's time zone and reference commune."""
+    """On which days a shift rule applies, at the line's time zone and reference commune.
+
+    A workday is Monday to Friday and no public holiday. A public holiday on a Saturday or Sunday has the line's rules
+    for holidays if it has any, else those of its weekday (`oncall.rota.slots`).
+    """
 
     EVERY_DAY = "every_day"
     WORKDAY = "workday"
@@ -31,6 +36,11 @@ class DayKind(StrEnum):
     SUNDAY = "sunday"
     HOLIDAY = "holiday"
     SUNDAY_OR_HOLIDAY = "sunday_or_holiday"
+
+    @property
+    def is_of_holidays(self) -> bool:
+        """Tell whether a rule with this kind speaks of public holidays."""
+        return self in {DayKind.HOLIDAY, DayKind.SUNDAY_OR_HOLIDAY}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +77,13 @@ class Rotation:
     """A layer of a line: participants take turns, one shift (or `shifts_per_turn`) each, from `first_day` on.
 
     The turn counts shifts of the line in their order, so nobody is skipped by weekday exclusions. Of several layers the
-    one with the higher `priority` wins. Before `first_day` and from `until` on the layer says nothing.
+    one with the higher `priority` wins. Before `first_day` and from `until` on the layer says nothing: both are days on
+    which shifts begin.
+
+    Raises
+    ------
+    ValueError
+        If `shifts_per_turn` is less than 1.
     """
 
     line_id: LineId
@@ -76,6 +92,11 @@ class Rotation:
     until: date | None = None
     shifts_per_turn: int = 1
     priority: int = 0
+
+    def __post_init__(self) -> None:
+        if self.shifts_per_turn < 1:
+            message = f"shifts_per_turn is at least 1, not {self.shifts_per_turn}"
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +122,14 @@ class OverrideKind(StrEnum):
 class Override:
     """A change for a span: `added` takes the place of `removed` (REPLACE), comes too (ADD), or `removed` leaves.
 
-    REPLACE with `removed` None replaces whoever is there.
+    REPLACE with `removed` None replaces whoever is there, or should be there by the line's rules. REPLACE and REMOVE of
+    somebody who is not there change nothing. Where several overrides speak, the later made works on what the earlier
+    left.
+
+    Raises
+    ------
+    ValueError
+        If `added` or `removed` is missing where its kind needs it, or given where it means nothing.
     """
 
     override_id: str
@@ -112,6 +140,16 @@ class Override:
     removed: PersonId | None = None
     reason: str = ""
     created_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if (self.added is None) != (self.kind is OverrideKind.REMOVE):
+            message = "an override adds somebody unless its kind is remove: check `added`"
+            raise ValueError(message)
+        if {OverrideKind.REMOVE: self.removed is None, OverrideKind.ADD: self.removed is not None}.get(
+            self.kind, False
+        ):
+            message = "an override that removes names who leaves, and one that adds does not: check `removed`"
+            raise ValueError(message)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +172,13 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Roster:
-    """Everything planned, one version of it; `history` is what was, up to `frozen_until`, and nothing changes it."""
+    """Everything planned, one version of it; `history` is what was, up to `frozen_until`, and nothing changes it.
+
+    Raises
+    ------
+    ValueError
+        If an id is there twice, a rotation, plan or override is of no line, or history goes beyond `frozen_until`.
+    """
 
     version: str
     lines: tuple[Line, ...]
@@ -145,6 +189,34 @@ class Roster:
     sessions: tuple[Session, ...] = ()
     history: tuple["Shift", ...] = ()
     frozen_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        line_ids = [line.line_id for line in self.lines]
+        for kind, ids in (
+            ("line", line_ids),
+            ("plan", [plan.shift_id for plan in self.plans]),
+            ("override", [override.override_id for override in self.overrides]),
+        ):
+            if twice := [one for one, count in Counter(ids).items() if count > 1]:
+                message = f"each {kind} of a roster has an id of its own; twice there: {', '.join(sorted(twice))}"
+                raise ValueError(message)
+        named = {rotation.line_id for rotation in self.rotations}
+        named |= {plan.line_id for plan in self.plans} | {override.line_id for override in self.overrides}
+        if unknown := named - set(line_ids):
+            names = ", ".join(sorted(unknown))
+            message = f"rotations, plans and overrides are of a line of the roster; no such line: {names}"
+            raise ValueError(message)
+        frozen_until = self.frozen_until
+        if self.history and (frozen_until is None or any(shift.span.end > frozen_until for shift in self.history)):
+            message = "the history of a roster ends by its frozen_until"
+            raise ValueError(message)
+
+    def line(self, line_id: LineId) -> Line:
+        """Return the line of that id; KeyError if there is none."""
+        for line in self.lines:
+            if line.line_id == line_id:
+                return line
+        raise KeyError(line_id)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
