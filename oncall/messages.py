@@ -167,6 +167,22 @@ class MessageStatus:
     provider_id: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class News:
+    """What became of a message, at its place in the order of all message events."""
+
+    position: int
+    occurred_at: datetime
+    settled: Settled
+
+
+NEWS: Final = frozenset({S.SENT, S.DELIVERED, S.FAILED, S.UNKNOWN, S.ANSWERED})
+"""States that a decision may follow from; `Messages.news_after` tells them in order."""
+
+NEWS_PER_READ_MAX: Final = 200
+"""News that one decision consumes at most."""
+
+
 class Messages(Protocol):
     """The queue, as one transaction sees it."""
 
@@ -209,6 +225,13 @@ class Messages(Protocol):
 
     def answer(self, answer_token: str, answer: str, now: datetime) -> Settled | None:
         """Record that the person answered; None when no message has this token, or it was answered before."""
+
+    def news_after(self, position: int, *, limit: int = NEWS_PER_READ_MAX) -> tuple[News, ...]:
+        """Return what became of messages after `position`, oldest first.
+
+        Whoever decides on it keeps the last position in the transaction of the decision's effect, so that no failure
+        and no answer is missed or acted on twice, whoever dies when.
+        """
 
     def status(self, message_key: str) -> MessageStatus | None:
         """Return a message and where it is."""

@@ -7,6 +7,8 @@ from oncall.directory import ChannelKind
 from oncall.messages import (
     INTERRUPTIONS_MAX,
     LEASE_S,
+    NEWS,
+    NEWS_PER_READ_MAX,
     RETRY_AFTER_S,
     TRANSITIONS,
     Lease,
@@ -14,6 +16,7 @@ from oncall.messages import (
     MessageEvent,
     MessageState,
     MessageStatus,
+    News,
     Outcome,
     Sent,
     Settled,
@@ -135,6 +138,15 @@ class MemoryMessages:
             if answer_token and held.message.answer_token == answer_token:
                 return self._settle_from_outside(held, S.ANSWERED, now, answer)
         return None
+
+    def news_after(self, position: int, *, limit: int = NEWS_PER_READ_MAX) -> tuple[News, ...]:
+        news: list[News] = []
+        for place, event in enumerate(self.events[position:], start=position + 1):
+            if event.happened in NEWS and len(news) < limit:
+                status = self._held[event.message_key].status
+                what = settled(status, MessageState(event.happened), event.detail)
+                news.append(News(position=place, occurred_at=event.occurred_at, settled=what))
+        return tuple(news)
 
     def status(self, message_key: str) -> MessageStatus | None:
         held = self._held.get(message_key)

@@ -12,6 +12,8 @@ from oncall.directory import ChannelKind, PersonId
 from oncall.messages import (
     INTERRUPTIONS_MAX,
     LEASE_S,
+    NEWS,
+    NEWS_PER_READ_MAX,
     RETRY_AFTER_S,
     TRANSITIONS,
     Lease,
@@ -19,6 +21,7 @@ from oncall.messages import (
     MessageEvent,
     MessageState,
     MessageStatus,
+    News,
     Outcome,
     Sent,
     Settled,
@@ -154,6 +157,23 @@ class SqlMessages:
     def answer(self, answer_token: str, answer: str, now: datetime) -> Settled | None:
         is_asked = table.c.answer_token == answer_token
         return self._settle_from_outside(is_asked, S.ANSWERED, now, answer) if answer_token else None
+
+    def news_after(self, position: int, *, limit: int = NEWS_PER_READ_MAX) -> tuple[News, ...]:
+        rows = self._connection.execute(
+            select(table, events.c.position, events.c.occurred_at_us, events.c.happened, events.c.detail)
+            .join(events, events.c.message_key == table.c.message_key)
+            .where(events.c.position > position, events.c.happened.in_(sorted(NEWS)))
+            .order_by(events.c.position)
+            .limit(limit)
+        )
+        return tuple(
+            News(
+                position=row.position,
+                occurred_at=instant_of_us(row.occurred_at_us),
+                settled=settled(_status(row), MessageState(row.happened), row.detail),
+            )
+            for row in rows
+        )
 
     def status(self, message_key: str) -> MessageStatus | None:
         row = self._row_of(message_key)

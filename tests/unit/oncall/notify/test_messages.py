@@ -334,6 +334,31 @@ def test_an_answer_may_overtake_the_senders_own_record(queue: Queue) -> None:
     assert state_of(queue) is MessageState.ANSWERED
 
 
+def test_what_became_of_messages_is_told_in_order_and_once_to_who_keeps_the_position(queue: Queue) -> None:
+    with queue() as messages:
+        messages.enqueue(message("a"), NOW)
+        messages.enqueue(message("b"), NOW)
+    lease(queue)
+    with queue() as messages:
+        messages.settle("b", NotSent(reason="refused"), NOW, worker="w1", is_repeatable=False)
+        messages.settle("a", Sent(provider_id="x1"), NOW, worker="w1", is_repeatable=False)
+        messages.answer("token-a", "yes", LATER)
+
+    with queue() as messages:
+        news = messages.news_after(0)
+        rest = messages.news_after(news[0].position, limit=1)
+        end = messages.news_after(news[-1].position)
+
+    told = [(one.settled.message_key, one.settled.state, one.settled.reason, one.occurred_at) for one in news]
+    assert told == [
+        ("b", MessageState.FAILED, "refused", NOW),
+        ("a", MessageState.SENT, "", NOW),
+        ("a", MessageState.ANSWERED, "yes", LATER),
+    ]
+    assert [one.position for one in rest] == [news[1].position]
+    assert end == ()
+
+
 def test_tokens_are_of_one_message_and_one_secret() -> None:
     tokens = {answer_token(secret, key) for secret in (b"one", b"two") for key in ("a", "b")}
 
