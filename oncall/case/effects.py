@@ -1,0 +1,516 @@
+"""What an event changes in a region beside its state: one small function for each, returning the changed fields.
+
+Written so that a repeated fact changes nothing that matters: what is set once is set by the first.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from oncall.case.event import Event, Fact
+from oncall.case.regions import ReadingState, ReportVersion, RequestState, StudyKey
+from oncall.case.vocabulary import EventType as E
+from oncall.case.vocabulary import Region
+from oncall.directory import PersonId
+
+if TYPE_CHECKING:
+    from oncall.case.state import Case
+
+Changes = Mapping[str, Any]
+Effect = Callable[["Case", Event], Changes]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instant(microseconds: int) -> datetime:
+    """Return the aware UTC instant of whole microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def _instant_or_none(payload: Mapping[str, Any], key: str) -> datetime | None:
+    value = payload.get(key)
+    return None if value is None else instant(value)
+
+
+# Request
+
+
+def request_changes(case: "Case", event: Event) -> Changes:
+    """Return what a request says that was not known yet; a later message never empties what an earlier one filled."""
+    request, payload = case.request, event.fact.payload
+    changes: dict[str, Any] = {
+        key: payload[key]
+        for key in ("placer_order_number", "accession_number", "requester", "modality", "target_s")
+        if payload.get(key)
+    }
+    for name in ("onset_at", "expected_at"):
+        if (at := _instant_or_none(payload, f"{name}_us")) is not None:
+            changes[name] = at
+    if event.type == E.REQUEST_SUBMITTED and request.submitted_at is None:
+        changes["submitted_at"] = event.fact.occurred_at
+    elif event.type == E.REQUEST_PRE_ALERT and request.pre_alert_at is None:
+        changes["pre_alert_at"] = event.fact.occurred_at
+    return changes
+
+
+def _request_matched(case: "Case", event: Event) -> Changes:
+    payload = event.fact.payload
+    return {
+        **request_changes(case, event),
+        "submitted_at": case.request.submitted_at or _instant_or_none(payload, "submitted_at_us"),
+        "answered_at": case.request.answered_at or _instant_or_none(payload, "answered_at_us"),
+        "matched_from": (*case.request.matched_from, payload["from_case_id"]),
+    }
+
+
+def _request_unmatched(case: "Case", event: Event) -> Changes:
+    left = tuple(one for one in case.request.matched_from if one != event.fact.payload["from_case_id"])
+    return {
+        "matched_from": left,
+        "submitted_at": None,
+        "answered_at": None,
+        "placer_order_number": "",
+        "accession_number": "",
+        "requester": "",
+    }
+
+
+def _clarification_asked(case: "Case", event: Event) -> Changes:
+    return {"clarification_asked_at": case.request.clarification_asked_at or event.fact.occurred_at}
+
+
+def _clarification_ended(case: "Case", event: Event) -> Changes:
+    asked = case.request.clarification_asked_at
+    if asked is None:
+        return {}
+    waited = max(0.0, (event.fact.occurred_at - asked).total_seconds())
+    return {"clarification_asked_at": None, "clarification_s": case.request.clarification_s + waited}
+
+
+def _request_answered(case: "Case", event: Event) -> Changes:
+    return {
+        **_clarification_ended(case, event),
+        "answered_at": case.request.answered_at or event.fact.occurred_at,
+    }
+
+
+def _request_triaged(case: "Case", event: Event) -> Changes:
+    onset = _instant_or_none(event.fact.payload, "onset_at_us")
+    return {"triaged_at": event.fact.occurred_at, **({} if onset is None else {"onset_at": onset})}
+
+
+def _request_reopened(case: "Case", _: Event) -> Changes:
+    return {"merged_into": ""} if case.request.state is RequestState.MERGED else {}
+
+
+# Protocol and exam
+
+
+def _protocol_drawn_up(_: "Case", event: Event) -> Changes:
+    author = event.fact.payload.get("author")
+    changes: dict[str, Any] = {"version": event.fact.payload["version"]}
+    return {**changes, "author": PersonId(author)} if author else changes
+
+
+def _protocol_sent(case: "Case", event: Event) -> Changes:
+    if case.protocol.sent_at is not None:
+        return {}
+    return {**_protocol_drawn_up(case, event), "sent_at": event.fact.occurred_at}
+
+
+def _protocol_superseded(case: "Case", event: Event) -> Changes:
+    return {
+        **_protocol_drawn_up(case, event),
+        "sent_at": event.fact.occurred_at,
+        "acknowledged_at": None,
+        "acknowledged_by": "",
+    }
+
+
+def _protocol_acknowledged(case: "Case", event: Event) -> Changes:
+    if case.protocol.acknowledged_at is not None:
+        return {}
+    return {"acknowledged_at": event.fact.occurred_at, "acknowledged_by": event.fact.payload["radiographer"]}
+
+
+def _exam_started(case: "Case", event: Event) -> Changes:
+    return {"started_at": case.acquisition.started_at or event.fact.occurred_at}
+
+
+def _exam_ended(case: "Case", event: Event) -> Changes:
+    changes: dict[str, Any] = {"ended_at": case.acquisition.ended_at or event.fact.occurred_at}
+    if event.fact.payload.get("expected") is not None:
+        changes["expected_instances"] = event.fact.payload["expected"]
+    return changes
+
+
+# Images
+
+
+def _arrived(case: "Case", event: Event) -> Changes:
+    images, payload, at = case.images, event.fact.payload, event.fact.occurred_at
+    changes: dict[str, Any] = {
+        "received": images.received + payload.get("received", 0),
+        "first_at": images.first_at or at,
+        "latest_at": at if images.latest_at is None else max(at, images.latest_at),
+        "outbox_event_id": max(images.outbox_event_id, payload.get("outbox_event_id", 0)),
+    }
+    if payload.get("expected") is not None:
+        changes["expected"] = payload["expected"]
+    if "study_instance_uid" in payload:
+        changes["studies"] = _with_study(case, event.fact)
+    return changes
+
+
+def _with_study(case: "Case", fact: Fact) -> tuple[StudyKey, ...]:
+    study = StudyKey(fact.payload["issuer"], fact.payload["study_instance_uid"])
+    return case.images.studies if study in case.images.studies else (*case.images.studies, study)
+
+
+def _without_study(case: "Case", event: Event) -> Changes:
+    gone = (event.fact.payload["issuer"], event.fact.payload["study_instance_uid"])
+    return {"studies": tuple(study for study in case.images.studies if study != gone)}
+
+
+def _expected_told(case: "Case", event: Event) -> Changes:
+    expected = event.fact.payload.get("expected")
+    return {} if expected is None else {"expected": expected}
+
+
+def _completed(case: "Case", event: Event) -> Changes:
+    """T1: the one event that sets the contract's deadline, and only when none is set."""
+    images, fact = case.images, event.fact
+    changes: dict[str, Any] = {}
+    if "study_instance_uid" in fact.payload:
+        changes["studies"] = _with_study(case, fact)
+    if images.deadline_at is None:
+        deadline = instant(fact.payload["deadline_at_us"])
+        target = _instant_or_none(fact.payload, "target_at_us") or deadline
+        wished = case.images.target_at
+        changes |= {
+            "complete_at": fact.occurred_at,
+            "rule": fact.payload["rule"],
+            "deadline_at": deadline,
+            "deadline_policy": fact.policy_version,
+            "target_at": target if wished is None else min(target, wished),
+        }
+    return changes
+
+
+def _late(case: "Case", event: Event) -> Changes:
+    return {
+        **_arrived(case, event),
+        "late_instances": case.images.late_instances + event.fact.payload.get("received", 0),
+        "late_since": case.images.late_since or event.fact.occurred_at,
+    }
+
+
+def _target_tightened(case: "Case", event: Event) -> Changes:
+    """A target may come nearer, never move away, and never lies after the deadline."""
+    wished = _instant_or_none(event.fact.payload, "target_at_us")
+    if wished is None:
+        return {}
+    known = [at for at in (wished, case.images.target_at, case.images.deadline_at) if at is not None]
+    return {"target_at": min(known)}
+
+
+# Reading
+
+
+def _queued(case: "Case", event: Event) -> Changes:
+    state = case.reading.state
+    if state is ReadingState.NONE:
+        return {"queued_at": case.reading.queued_at or event.fact.occurred_at}
+    if state is ReadingState.DONE and event.type == E.QUEUE_ENTERED:
+        return {**_work_item_replaced(case), "done_at": None}
+    return {}
+
+
+_NOBODY: Final[Changes] = MappingProxyType(
+    {
+        "assigned_to": None,
+        "assigned_at": None,
+        "acknowledged_at": None,
+        "claimed_by": None,
+        "claimed_at": None,
+        "transaction_uid": "",
+        "parked_reason": "",
+    }
+)
+
+
+def _work_item_replaced(case: "Case") -> Changes:
+    """Nobody has it any more; a work item that was claimed is cancelled and the next one replaces it."""
+    reading = case.reading
+    if not reading.transaction_uid:
+        return _NOBODY
+    return {
+        **_NOBODY,
+        "work_item": reading.work_item + 1,
+        "replaced_transaction_uids": (*reading.replaced_transaction_uids, reading.transaction_uid),
+    }
+
+
+def _taken_away(case: "Case", _: Event) -> Changes:
+    return {} if case.reading.state is ReadingState.DONE else _work_item_replaced(case)
+
+
+def _assigned(case: "Case", event: Event) -> Changes:
+    return {
+        **_NOBODY,
+        "assigned_to": PersonId(event.fact.payload["person_id"]),
+        "assigned_at": event.fact.occurred_at,
+        "assignments": case.reading.assignments + 1,
+    }
+
+
+def _acknowledged(case: "Case", event: Event) -> Changes:
+    return {} if case.reading.acknowledged_at is not None else {"acknowledged_at": event.fact.occurred_at}
+
+
+def _declined(case: "Case", event: Event) -> Changes:
+    return {**_NOBODY, "declined_by": case.reading.declined_by | {PersonId(event.fact.payload["person_id"])}}
+
+
+def _timed_out(case: "Case", _: Event) -> Changes:
+    return {"timeouts": case.reading.timeouts + 1}
+
+
+def _claimed(case: "Case", event: Event) -> Changes:
+    reading = case.reading
+    if reading.state is ReadingState.CLAIMED:
+        return {}
+    reader = PersonId(event.fact.payload["person_id"])
+    return {
+        "claimed_by": reader,
+        "claimed_at": event.fact.occurred_at,
+        "transaction_uid": event.fact.payload["transaction_uid"],
+        # Opening is the strongest answer: it acknowledges, and who opens a queued case has it.
+        "assigned_to": reader,
+        "assigned_at": reading.assigned_at or event.fact.occurred_at,
+        "acknowledged_at": reading.acknowledged_at or event.fact.occurred_at,
+    }
+
+
+def _parked(case: "Case", event: Event) -> Changes:
+    return {"parked_reason": event.fact.payload.get("reason", "preempted")}
+
+
+def _resumed(_: "Case", __: Event) -> Changes:
+    return {"parked_reason": ""}
+
+
+def _read(case: "Case", event: Event) -> Changes:
+    return {} if case.reading.state is ReadingState.DONE else {"done_at": event.fact.occurred_at}
+
+
+# Report and delivery
+
+
+def _version_added(case: "Case", event: Event) -> Changes:
+    payload = event.fact.payload
+    if payload["version"] <= case.report.version:
+        return {}
+    version = ReportVersion(
+        version=payload["version"],
+        kind=event.type,
+        signed_at=event.fact.occurred_at,
+        signer=payload["signer"],
+        content_hash=payload.get("content_hash", ""),
+    )
+    return {"versions": (*case.report.versions, version)}
+
+
+def _retracted(case: "Case", event: Event) -> Changes:
+    version = event.fact.payload["version"]
+    return {} if version in case.report.retracted else {"retracted": (*case.report.retracted, version)}
+
+
+def _preliminary(case: "Case", event: Event) -> Changes:
+    return {"preliminary_at": case.report.preliminary_at or event.fact.occurred_at}
+
+
+def _communicated(case: "Case", event: Event) -> Changes:
+    return {"first_communicated_at": case.report.first_communicated_at or event.fact.occurred_at}
+
+
+def _double_read_required(case: "Case", event: Event) -> Changes:
+    return {
+        "double_read_required_at": case.report.double_read_required_at or event.fact.occurred_at,
+        "double_read_due_at": _instant_or_none(event.fact.payload, "due_at_us") or case.report.double_read_due_at,
+    }
+
+
+def _double_read_assigned(_: "Case", event: Event) -> Changes:
+    return {"double_read_by": event.fact.payload["person_id"]}
+
+
+def _double_read_done(case: "Case", event: Event) -> Changes:
+    return {"double_read_done_at": case.report.double_read_done_at or event.fact.occurred_at}
+
+
+def _discrepancy(case: "Case", _: Event) -> Changes:
+    return {"discrepancies": case.report.discrepancies + 1}
+
+
+def _delivery_anew(_: "Case", __: Event) -> Changes:
+    return {"sent_at": None, "delivered_at": None, "accessed_at": None, "acknowledged_at": None, "acknowledged_by": ""}
+
+
+def _sent(case: "Case", event: Event) -> Changes:
+    return {"sent_at": case.delivery.sent_at or event.fact.occurred_at}
+
+
+def _delivered(case: "Case", event: Event) -> Changes:
+    at = event.fact.occurred_at
+    return {
+        "delivered_at": case.delivery.delivered_at or at,
+        "first_delivered_at": case.delivery.first_delivered_at or at,
+    }
+
+
+def _delivery_failed(case: "Case", _: Event) -> Changes:
+    return {"failures": case.delivery.failures + 1}
+
+
+def _accessed(case: "Case", event: Event) -> Changes:
+    return {"accessed_at": case.delivery.accessed_at or event.fact.occurred_at}
+
+
+def _delivery_acknowledged(case: "Case", event: Event) -> Changes:
+    if case.delivery.acknowledged_at is not None:
+        return {}
+    at = event.fact.occurred_at
+    return {
+        "acknowledged_at": at,
+        "acknowledged_by": event.fact.payload["clinician"],
+        "first_acknowledged_at": case.delivery.first_acknowledged_at or at,
+    }
+
+
+# Identity
+
+
+def _identified(case: "Case", event: Event) -> Changes:
+    identity, key = case.identity, event.fact.payload["patient_key"]
+    changes: dict[str, Any] = {}
+    if key != identity.patient_key:
+        former = (identity.patient_key,) if identity.patient_key else ()
+        changes = {"patient_key": key, "former_patient_keys": (*identity.former_patient_keys, *former)}
+    if event.type == E.IDENTITY_CORRECTED:
+        changes["blocked_since"] = None
+    return changes
+
+
+def _blocked(case: "Case", event: Event) -> Changes:
+    return {"blocked_since": case.identity.blocked_since or event.fact.occurred_at}
+
+
+EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
+    {
+        Region.REQUEST: {
+            E.REQUEST_DRAFTED: request_changes,
+            E.REQUEST_PRE_ALERT: request_changes,
+            E.REQUEST_UNANNOUNCED: request_changes,
+            E.REQUEST_SUBMITTED: request_changes,
+            E.REQUEST_MATCHED: _request_matched,
+            E.REQUEST_UNMATCHED: _request_unmatched,
+            E.REQUEST_CLARIFICATION_ASKED: _clarification_asked,
+            E.REQUEST_CLARIFICATION_ANSWERED: _clarification_ended,
+            E.REQUEST_TRIAGED: _request_triaged,
+            E.PROTOCOL_SENT: _request_answered,
+            E.REQUEST_REFUSED: _request_answered,
+            E.REQUEST_DUPLICATE_MERGED: lambda _, event: {"merged_into": event.fact.payload["into_case_id"]},
+            E.CASE_REOPENED: _request_reopened,
+        },
+        Region.PROTOCOL: {
+            E.PROTOCOL_PROPOSED: _protocol_drawn_up,
+            E.PROTOCOL_MODIFIED: _protocol_drawn_up,
+            E.PROTOCOL_SENT: _protocol_sent,
+            E.PROTOCOL_SUPERSEDED: _protocol_superseded,
+            E.PROTOCOL_ACKNOWLEDGED: _protocol_acknowledged,
+            E.PROTOCOL_QUESTION: lambda case, _: {"open_questions": case.protocol.open_questions + 1},
+            E.PROTOCOL_ANSWERED: lambda case, _: {"open_questions": max(0, case.protocol.open_questions - 1)},
+            E.PROTOCOL_DEVIATION_DETECTED: lambda case, _: {"deviations_open": case.protocol.deviations_open + 1},
+            E.PROTOCOL_DEVIATION_JUSTIFIED: lambda case, _: {
+                "deviations_open": max(0, case.protocol.deviations_open - 1)
+            },
+        },
+        Region.EXAM: {
+            E.EXAM_STARTED: _exam_started,
+            E.EXAM_COMPLETED: _exam_ended,
+            E.EXAM_DISCONTINUED: _exam_ended,
+            E.EXAM_ADVERSE_EVENT: lambda case, _: {"adverse_events": case.acquisition.adverse_events + 1},
+            E.EXAM_PATIENT_RELEASED: lambda _, __: {"is_patient_released": True},
+        },
+        Region.IMAGES: {
+            E.IMAGES_FIRST_INSTANCE: _arrived,
+            E.IMAGES_PROGRESS: _arrived,
+            E.IMAGES_RESUMED: _arrived,
+            E.IMAGES_COMPLETE: _completed,
+            E.IMAGES_LATE_INSTANCE: _late,
+            E.IMAGES_LINKED: _arrived,
+            E.IMAGES_UNLINKED: _without_study,
+            E.IMAGES_LAST_UNLINKED: _without_study,
+            E.IMAGES_CONFLICT: lambda case, _: {"conflicts": case.images.conflicts + 1},
+            E.IMAGES_QUALITY_REJECTED: lambda case, _: {"quality_rejections": case.images.quality_rejections + 1},
+            E.EXAM_COMPLETED: _expected_told,
+            E.REQUEST_TRIAGED: _target_tightened,
+        },
+        Region.READING: {
+            E.IMAGES_COMPLETE: _queued,
+            E.QUEUE_ENTERED: _queued,
+            E.IMAGES_LAST_UNLINKED: _taken_away,
+            E.ASSIGN_MADE: _assigned,
+            E.ASSIGN_REASSIGNED: _assigned,
+            E.ASSIGN_ACKNOWLEDGED: _acknowledged,
+            E.ASSIGN_DECLINED: _declined,
+            E.ASSIGN_TIMEOUT: _timed_out,
+            E.ASSIGN_REVOKED: _taken_away,
+            E.READ_OPENED: _claimed,
+            E.READ_PARKED: _parked,
+            E.READ_PREEMPTED: _parked,
+            E.READ_RESUMED: _resumed,
+            E.READ_RELEASED: _taken_away,
+            E.REPORT_SIGNED: _read,
+            E.REQUEST_REFUSED: _taken_away,
+            E.REQUEST_WITHDRAWN: _taken_away,
+            E.REQUEST_EXPIRED: _taken_away,
+            E.REQUEST_DUPLICATE_MERGED: _taken_away,
+            E.CASE_CLOSED: _taken_away,
+        },
+        Region.REPORT: {
+            E.REPORT_SIGNED: _version_added,
+            E.REPORT_ADDENDUM: _version_added,
+            E.REPORT_REPLACED: _version_added,
+            E.REPORT_RETRACTED: _retracted,
+            E.PRELIM_ISSUED: _preliminary,
+            E.FINDING_FIRST_COMMUNICATED: _communicated,
+            E.REPORT_DOUBLE_READ_REQUIRED: _double_read_required,
+            E.REPORT_DOUBLE_READ_ASSIGNED: _double_read_assigned,
+            E.REPORT_DOUBLE_READ_DONE: _double_read_done,
+            E.DISCREPANCY_RECORDED: _discrepancy,
+        },
+        Region.DELIVERY: {
+            E.REPORT_ADDENDUM: _delivery_anew,
+            E.REPORT_REPLACED: _delivery_anew,
+            E.REPORT_RETRACTED: _delivery_anew,
+            E.CASE_REOPENED: _delivery_anew,
+            E.REPORT_SENT: _sent,
+            E.REPORT_DELIVERED: _delivered,
+            E.REPORT_DELIVERY_FAILED: _delivery_failed,
+            E.REPORT_ACCESSED: _accessed,
+            E.REPORT_ACKNOWLEDGED_BY_ED: _delivery_acknowledged,
+        },
+        Region.IDENTITY: {
+            E.IDENTITY_PROVISIONAL: _identified,
+            E.IDENTITY_QUALIFIED: _identified,
+            E.IDENTITY_CORRECTED: _identified,
+            E.IDENTITY_MERGED: _identified,
+            E.IDENTITY_SPLIT: _identified,
+            E.IDENTITY_MISMATCH_BLOCKED: _blocked,
+            E.IDENTITY_IN_TWO_PATIENTS: _blocked,
+        },
+    }
+)

@@ -1,0 +1,193 @@
+"""What a state table cannot say: refusals that depend on who, which version, which Transaction UID.
+
+A guard answers with an empty text (go on), a reason (refused), or `STALE`: the fact is true but about what was replaced
+since; it is kept in the log and moves nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from oncall.case.event import Fact
+from oncall.case.regions import CriticalState, ReadingState, ReportState, RequestState
+from oncall.case.vocabulary import EventType as E
+
+if TYPE_CHECKING:
+    from oncall.case.state import Case
+
+STALE: Final = "stale"
+"""Not a reason: the fact is kept and moves nothing."""
+
+Guard = Callable[["Case", Fact], str]
+
+_ENDED_REQUESTS: Final = frozenset(
+    {RequestState.REFUSED, RequestState.WITHDRAWN, RequestState.EXPIRED, RequestState.MERGED}
+)
+_TAKEN: Final = frozenset({ReadingState.CLAIMED, ReadingState.PARKED})
+
+
+def _is_protocol_in_force(case: "Case", fact: Fact) -> str:
+    version, current = fact.payload["version"], case.protocol.version
+    if version == current:
+        return ""
+    return f"version {current} of the protocol is in force, not version {version}: show that one to the radiographer"
+
+
+def _is_protocol_sent_again(case: "Case", fact: Fact) -> str:
+    if case.protocol.sent_at is None or fact.payload["version"] == case.protocol.version:
+        return ""
+    return "a protocol that was sent is superseded (protocol.superseded), not sent as another version"
+
+
+def _is_protocol_newer(case: "Case", fact: Fact) -> str:
+    if fact.payload["version"] > case.protocol.version:
+        return ""
+    return f"a protocol that supersedes has a version above {case.protocol.version}"
+
+
+def _is_asked_reader(case: "Case", fact: Fact) -> str:
+    reading = case.reading
+    asked = reading.claimed_by if reading.state in _TAKEN else reading.assigned_to
+    if fact.payload["person_id"] == asked:
+        return ""
+    return "the case was given to another reader meanwhile: look at the reading list"
+
+
+def _is_not_silent_other(case: "Case", fact: Fact) -> str:
+    if fact.payload["person_id"] == case.reading.assigned_to:
+        return ""
+    return "the silence is of somebody who does not have the case any more"
+
+
+def _is_claim_free(case: "Case", fact: Fact) -> str:
+    reading = case.reading
+    person_id, uid = fact.payload["person_id"], fact.payload["transaction_uid"]
+    if not uid:
+        return "a claim brings a Transaction UID (0008,1195)"
+    if reading.state is ReadingState.CLAIMED:
+        if uid == reading.transaction_uid and person_id == reading.claimed_by:
+            return ""
+        return "C302: another reader has opened it"
+    if uid in reading.replaced_transaction_uids:
+        return "C301: this Transaction UID is of a work item that was cancelled: make a new one"
+    if reading.assigned_to is not None and reading.assigned_to != person_id:
+        return "it is assigned to another reader: have it reassigned before opening it"
+    return ""
+
+
+def _is_lock_held(case: "Case", fact: Fact) -> str:
+    if fact.payload["transaction_uid"] == case.reading.transaction_uid:
+        return ""
+    return "C301: the Transaction UID is not that of the claim"
+
+
+def _is_signature_in_order(case: "Case", fact: Fact) -> str:
+    report, payload = case.report, fact.payload
+    if report.state is ReportState.SIGNED:
+        last = report.versions[-1]
+        is_same = (last.version, last.signer, last.content_hash) == (
+            payload["version"],
+            payload["signer"],
+            payload.get("content_hash", ""),
+        )
+        return "" if is_same else "a signed report never changes: add an addendum, replace it or retract it"
+    if payload["version"] != report.version + 1:
+        return f"the next version of the report is {report.version + 1}"
+    uid = payload.get("transaction_uid", "")
+    if uid and uid != case.reading.transaction_uid:
+        return "C301: the Transaction UID is not that of the claim"
+    if payload["signer"] != case.reading.claimed_by:
+        return "only the reader who has opened the case signs it"
+    return ""
+
+
+def _is_next_version(case: "Case", fact: Fact) -> str:
+    if fact.payload["version"] == case.report.version + 1:
+        return ""
+    return f"the next version of the report is {case.report.version + 1}"
+
+
+def _is_retracted_version(case: "Case", fact: Fact) -> str:
+    if any(version.version == fact.payload["version"] for version in case.report.versions):
+        return ""
+    return "there is no such version to retract"
+
+
+def _is_newest_version(case: "Case", fact: Fact) -> str:
+    version = fact.payload.get("version")
+    return "" if version is None or version == case.report.version else STALE
+
+
+def _is_entering_again(case: "Case", _: Fact) -> str:
+    if case.reading.state is ReadingState.DONE and case.report.state is not ReportState.RETRACTED:
+        return "it has a signed report: retract that before it is read again, or add an addendum"
+    return ""
+
+
+def _may_close(case: "Case", fact: Fact) -> str:
+    if case.is_closed:
+        return ""
+    if any(one.state in {CriticalState.DECLARED, CriticalState.COMMUNICATED} for one in case.criticals):
+        return "a critical finding waits for a named clinician: nothing closes before"
+    if fact.payload.get("reason") or case.request.state in _ENDED_REQUESTS or case.delivery.acknowledged_at is not None:
+        return ""
+    return "no named clinician has acknowledged the report: say why it is closed without"
+
+
+def _is_study_here(case: "Case", fact: Fact) -> str:
+    here = (fact.payload["issuer"], fact.payload["study_instance_uid"])
+    return "" if here in case.images.studies else "that study is not linked to this case"
+
+
+def _has_other_studies(case: "Case", fact: Fact) -> str:
+    missing = _is_study_here(case, fact)
+    if missing or len(case.images.studies) > 1:
+        return missing
+    return "it is the last study of the case: say images.last_unlinked"
+
+
+def _has_no_other_study(case: "Case", fact: Fact) -> str:
+    missing = _is_study_here(case, fact)
+    if missing or len(case.images.studies) == 1:
+        return missing
+    return "the case has other studies: say images.unlinked"
+
+
+def _is_deadline_after(case: "Case", fact: Fact) -> str:
+    if case.images.deadline_at is not None:
+        return ""
+    target = fact.payload.get("target_at_us")
+    if target is not None and target > fact.payload["deadline_at_us"]:
+        return "a target is not later than the contract's deadline"
+    return ""
+
+
+GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
+    {
+        E.PROTOCOL_SENT: _is_protocol_sent_again,
+        E.PROTOCOL_SUPERSEDED: _is_protocol_newer,
+        E.PROTOCOL_DELIVERED_TO_CONSOLE: _is_protocol_in_force,
+        E.PROTOCOL_ACKNOWLEDGED: _is_protocol_in_force,
+        E.IMAGES_COMPLETE: _is_deadline_after,
+        E.IMAGES_UNLINKED: _has_other_studies,
+        E.IMAGES_LAST_UNLINKED: _has_no_other_study,
+        E.QUEUE_ENTERED: _is_entering_again,
+        E.ASSIGN_ACKNOWLEDGED: _is_asked_reader,
+        E.ASSIGN_DECLINED: _is_asked_reader,
+        E.ASSIGN_TIMEOUT: _is_not_silent_other,
+        E.READ_OPENED: _is_claim_free,
+        E.READ_PARKED: _is_lock_held,
+        E.READ_PREEMPTED: _is_lock_held,
+        E.READ_RESUMED: _is_lock_held,
+        E.READ_RELEASED: _is_lock_held,
+        E.REPORT_SIGNED: _is_signature_in_order,
+        E.REPORT_ADDENDUM: _is_next_version,
+        E.REPORT_REPLACED: _is_next_version,
+        E.REPORT_RETRACTED: _is_retracted_version,
+        E.REPORT_DELIVERED: _is_newest_version,
+        E.REPORT_DELIVERY_FAILED: _is_newest_version,
+        E.REPORT_ACCESSED: _is_newest_version,
+        E.REPORT_ACKNOWLEDGED_BY_ED: _is_newest_version,
+        E.CASE_CLOSED: _may_close,
+    }
+)

@@ -1,0 +1,330 @@
+"""What is known of a case, region by region, as values; `oncall.case.state` folds the log into them.
+
+Instants are aware UTC datetimes. A field that is set once (`submitted_at`, `complete_at`, `deadline_at`, a version's
+`signed_at`) is never overwritten by a later event.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from oncall.directory import PersonId
+
+
+class RequestState(StrEnum):
+    """Where the request is; UNANNOUNCED is a study that came without one."""
+
+    NONE = "none"
+    DRAFTED = "drafted"
+    UNANNOUNCED = "unannounced"
+    SUBMITTED = "submitted"
+    CLARIFYING = "clarifying"
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    MERGED = "merged"
+
+
+class ProtocolState(StrEnum):
+    """Where the exam protocol is, of the version in force."""
+
+    NONE = "none"
+    PROPOSED = "proposed"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    ACKNOWLEDGED = "acknowledged"
+
+
+class ExamState(StrEnum):
+    """Where the patient is, as the scanner tells it (MPPS, PS3.4 F)."""
+
+    NONE = "none"
+    ARRIVED = "arrived"
+    STARTED = "started"
+    DISCONTINUED = "discontinued"
+    COMPLETED = "completed"
+
+
+class ImagesState(StrEnum):
+    """Where the images are."""
+
+    NONE = "none"
+    ARRIVING = "arriving"
+    STALLED = "stalled"
+    COMPLETE = "complete"
+
+
+class ReadingState(StrEnum):
+    """Who has the case. QUEUED to ACKNOWLEDGED is a SCHEDULED work item of UPS, CLAIMED and PARKED one IN PROGRESS."""
+
+    NONE = "none"
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    ACKNOWLEDGED = "acknowledged"
+    CLAIMED = "claimed"
+    PARKED = "parked"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+class ReportState(StrEnum):
+    """Where the report is."""
+
+    NONE = "none"
+    DRAFTED = "drafted"
+    PRELIMINARY = "preliminary"
+    SIGNED = "signed"
+    RETRACTED = "retracted"
+
+
+class DeliveryState(StrEnum):
+    """Where the newest version of the report is; CLOSED ends the case."""
+
+    NONE = "none"
+    SENT = "sent"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    ACCESSED = "accessed"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
+class CriticalState(StrEnum):
+    """Where the communication of one critical finding is (ACR)."""
+
+    NONE = "none"
+    DECLARED = "declared"
+    COMMUNICATED = "communicated"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
+class IdentityState(StrEnum):
+    """How sure we are of whose case it is; BLOCKED until somebody has settled a contradiction."""
+
+    PROVISIONAL = "provisional"
+    KNOWN = "known"
+    QUALIFIED = "qualified"
+    BLOCKED = "blocked"
+
+
+class EscalationState(StrEnum):
+    """Where one escalation chain is; the chains of a case are independent of each other."""
+
+    NONE = "none"
+    RUNNING = "running"
+    ACKNOWLEDGED = "acknowledged"
+    STOPPED = "stopped"
+    EXHAUSTED = "exhausted"
+
+
+State = (
+    RequestState
+    | ProtocolState
+    | ExamState
+    | ImagesState
+    | ReadingState
+    | ReportState
+    | DeliveryState
+    | CriticalState
+    | IdentityState
+    | EscalationState
+)
+
+
+class StudyKey(NamedTuple):
+    """A study as the archive tells it: the same UID of another issuer is another study."""
+
+    issuer: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RequestPart:
+    """The request. ``submitted_at`` is T0. ``clarification_s`` is time that C1 leaves out but shows."""
+
+    state: RequestState = RequestState.NONE
+    submitted_at: datetime | None = None
+    answered_at: datetime | None = None
+    triaged_at: datetime | None = None
+    pre_alert_at: datetime | None = None
+    clarification_asked_at: datetime | None = None
+    clarification_s: float = 0.0
+    onset_at: datetime | None = None
+    expected_at: datetime | None = None
+    placer_order_number: str = ""
+    accession_number: str = ""
+    requester: str = ""
+    modality: str = ""
+    target_s: float | None = None
+    merged_into: str = ""
+    matched_from: tuple[str, ...] = ()
+    is_consent_given: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProtocolPart:
+    """The exam protocol in force and who acknowledged that version of it."""
+
+    state: ProtocolState = ProtocolState.NONE
+    version: int = 0
+    author: PersonId | None = None
+    sent_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    open_questions: int = 0
+    deviations_open: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExamPart:
+    """The exam at the scanner."""
+
+    state: ExamState = ExamState.NONE
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    adverse_events: int = 0
+    is_patient_released: bool = False
+    expected_instances: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagesPart:
+    """The images. ``complete_at`` is T1 and ``deadline_at`` the hour that it started: both are set once and for all.
+
+    ``target_at`` is the live target: never after the deadline, and only ever moved to an earlier instant.
+    """
+
+    state: ImagesState = ImagesState.NONE
+    studies: tuple[StudyKey, ...] = ()
+    received: int = 0
+    expected: int | None = None
+    first_at: datetime | None = None
+    latest_at: datetime | None = None
+    outbox_event_id: int = 0
+    complete_at: datetime | None = None
+    rule: str = ""
+    deadline_at: datetime | None = None
+    deadline_policy: str = ""
+    target_at: datetime | None = None
+    late_instances: int = 0
+    late_since: datetime | None = None
+    conflicts: int = 0
+    quality_rejections: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingPart:
+    """Who has the case. ``transaction_uid`` locks the claimed work item (UPS, PS3.4 CC.2.1).
+
+    ``work_item`` numbers the UPS work items of the case from 1: one that was claimed never goes back to SCHEDULED, so
+    taking it away cancels it and makes the next one (Replaced Procedure Step Sequence).
+    """
+
+    state: ReadingState = ReadingState.NONE
+    queued_at: datetime | None = None
+    assigned_to: PersonId | None = None
+    assigned_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    claimed_by: PersonId | None = None
+    claimed_at: datetime | None = None
+    transaction_uid: str = ""
+    work_item: int = 1
+    replaced_transaction_uids: tuple[str, ...] = ()
+    parked_reason: str = ""
+    declined_by: frozenset[PersonId] = frozenset()
+    assignments: int = 0
+    timeouts: int = 0
+    done_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportVersion:
+    """One signed version; nothing of it ever changes. ``kind`` is the event that made it."""
+
+    version: int
+    kind: str
+    signed_at: datetime
+    signer: str
+    content_hash: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportPart:
+    """The report: its signed versions in order, and which of them were retracted (kept all the same)."""
+
+    state: ReportState = ReportState.NONE
+    versions: tuple[ReportVersion, ...] = ()
+    retracted: tuple[int, ...] = ()
+    preliminary_at: datetime | None = None
+    first_communicated_at: datetime | None = None
+    double_read_required_at: datetime | None = None
+    double_read_due_at: datetime | None = None
+    double_read_by: str = ""
+    double_read_done_at: datetime | None = None
+    discrepancies: int = 0
+
+    @property
+    def signed_at(self) -> datetime | None:
+        """T3: when the first version was signed, whatever came later."""
+        return self.versions[0].signed_at if self.versions else None
+
+    @property
+    def version(self) -> int:
+        """The newest version's number; 0 when nothing is signed."""
+        return self.versions[-1].version if self.versions else 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryPart:
+    """Where the newest version is. ``first_*`` keep what C5 and C9 measure when an addendum starts delivery again."""
+
+    state: DeliveryState = DeliveryState.NONE
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    accessed_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    first_delivered_at: datetime | None = None
+    first_acknowledged_at: datetime | None = None
+    failures: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CriticalFinding:
+    """The communication of one critical finding, ACR category 1 (minutes), 2 (hours) or 3 (days)."""
+
+    critical_id: str
+    state: CriticalState
+    category: int
+    declared_at: datetime
+    due_at: datetime | None = None
+    attempts: int = 0
+    communicated_at: datetime | None = None
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IdentityPart:
+    """Whose case it is: an opaque key, never a name; the keys it had before."""
+
+    state: IdentityState = IdentityState.PROVISIONAL
+    patient_key: str = ""
+    former_patient_keys: tuple[str, ...] = ()
+    blocked_since: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EscalationChain:
+    """What the log tells of one chain; `oncall.escalation` decides about it."""
+
+    chain_id: str
+    state: EscalationState
+    cause: str
+    started_at: datetime
+    level: int = 0
+    notified: int = 0
+    acknowledged_by: str = ""
