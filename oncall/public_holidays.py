@@ -49,6 +49,11 @@ class Holiday:
     name_en: str
 
 
+def is_commune(code: str) -> bool:
+    """Tell whether a text has the form of an INSEE commune code: two digits (or 2A, 2B) and three digits."""
+    return _COMMUNE.fullmatch(code) is not None
+
+
 def is_public_holiday(day: date, commune: str) -> bool:
     """Tell whether a local calendar day is a public holiday in the commune of that INSEE code.
 
@@ -73,7 +78,7 @@ def holidays_of(year: int, commune: str) -> tuple[Holiday, ...]:
 
 @lru_cache(maxsize=_YEARS_CACHED_MAX)
 def _days_of(year: int, commune: str) -> dict[date, Holiday]:
-    if not _COMMUNE.fullmatch(commune):
+    if not is_commune(commune):
         message = f"{commune!r} is no INSEE commune code: two digits (or 2A, 2B) and three digits, such as 42218"
         raise PeerError(message)
     department, collectivity = commune[:2], commune[:3]
