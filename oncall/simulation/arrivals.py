@@ -89,7 +89,7 @@ class NightCase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Night:
-    """The cases of one night, by arrival (and by name where two arrive at once)."""
+    """The cases of one night; their order says nothing, names are unique."""
 
     name: str
     cases: tuple[NightCase, ...]

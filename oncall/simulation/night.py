@@ -12,7 +12,7 @@ evening's day.
 import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import IntEnum
 from typing import Final, Protocol
 
@@ -24,6 +24,9 @@ BACKUP_PAID_MIN: Final = Decimal(60)
 # What is left in the morning is read by as many of the day's readers, who take the same chairs, however long it takes;
 # the bound that results are compared with has the same chairs.
 CHAIRS_END_MIN: Final = NIGHT_ENDS_MIN + 60 * 1440
+
+# Enough for sums of any times that a file may hold to be exact.
+_DIGITS: Final = 60
 
 # The forecast is asked this often.
 _MINUTE: Final = Decimal(1)
@@ -175,7 +178,8 @@ class _World:
         self._sequence = 0
         for duty in staffing.duties():
             self._at(duty.from_min, _Kind.ON_DUTY, duty)
-        for case in night.cases:
+        # Not in the order of the night's list, which may be a file's: two who arrive at once come by their names.
+        for case in sorted(night.cases, key=lambda case: (case.arrived.ready_min, case.arrived.case_id)):
             self._at(case.arrived.ready_min, _Kind.IMAGES_COMPLETE, case.arrived)
         self._at(NIGHT_STARTS_MIN, _Kind.MINUTE, None)
 
@@ -289,4 +293,6 @@ def _paid(seat: _Seat) -> BackupDuty:
 
 def simulate(night: Night, staffing: Staffing, oncall: OnCall) -> NightResult:
     """Run one night to its end: every case is read, by the day's readers if need be."""
-    return _World(night, staffing, oncall).run()
+    with localcontext() as context:
+        context.prec = _DIGITS
+        return _World(night, staffing, oncall).run()
