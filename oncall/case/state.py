@@ -183,10 +183,12 @@ def apply(case: Case | None, event: Event) -> Case:
     return _moved(case, event, {"seq": event.seq, "head_hash": event.hash})
 
 
-def why_refused(case: Case, fact: Fact) -> str:
-    """Return why `fact` cannot happen to `case` now, or '' when it can."""
+def ensure_possible(case: Case, fact: Fact) -> None:
+    """Raise `TransitionRefused` if `fact` cannot happen to `case` now, `PeerError` if the vocabulary lacks it."""
+    check(fact)
     refusal = _refusal(case, fact)
-    return "" if refusal is None or refusal is _KEPT_ONLY else str(refusal)
+    if refusal is not None and refusal is not _KEPT_ONLY:
+        raise refusal
 
 
 def rehearse(case: Case | None, facts: Sequence[Fact], case_id: CaseId | None = None) -> Case:
