@@ -35,6 +35,21 @@ oncall_swap = Table(
     Column("changed_at_us", BigInteger, nullable=False),
 )
 
+# Calendar events that a later roster version changed or cancelled; all others have sequence 0 and are not here.
+oncall_calendar_event = Table(
+    "oncall_calendar_event",
+    METADATA,
+    Column("uid", String(200), primary_key=True),
+    Column("line_id", String(64), nullable=False),
+    Column("person_id", String(64), nullable=False),
+    Column("start_us", BigInteger, nullable=False, index=True),
+    Column("end_us", BigInteger, nullable=False),
+    Column("rule", String(200), nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("is_cancelled", Boolean, nullable=False),
+    Column("changed_at_us", BigInteger, nullable=False),
+)
+
 # The truth about cases. `position` is the order in which events of all cases were recorded.
 oncall_case_event = Table(
     "oncall_case_event",

@@ -1,0 +1,194 @@
+"""Putting a roster in force, and telling calendars what that changed.
+
+For: the one way by which a roster is published, whoever edits it (a planner, a swap, an import, a backup). Not for:
+deciding whether it is legal or complete; that is asked before.
+
+Invariants: what was on duty until now is written down from the version before and never changed; a roster that was made
+from a version no longer in force is refused, so that two edits at once cannot undo each other; each event of a
+subscribed calendar keeps its UID, its SEQUENCE only grows, and what is no longer so is cancelled.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select
+
+from foundation.errors import Refused
+from oncall.directory import Directory, LineId, PersonId
+from oncall.documents_store import DocumentKind, Published, in_force, latest, publish, version_name
+from oncall.rota.calendar import CalendarEvent, feed, revised
+from oncall.rota.documents import roster_from_json, roster_to_json
+from oncall.rota.model import Roster
+from oncall.rota.timeline import Timeline, beginning, freeze
+from oncall.rota.timeline import revised as left_the_past_alone
+from oncall.schema import oncall_calendar_event
+from oncall.spans import Span
+from oncall.strict_json import canonical, parse
+
+# How far ahead calendars are told of changes: a year, so that summer leave can be planned, and some.
+TOLD_AHEAD: Final = timedelta(days=400)
+_TOLD_BEHIND: Final = timedelta(days=2)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+# Parameters of one statement are limited in SQLite.
+_ROWS_PER_STATEMENT: Final = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RosterInForce:
+    """A roster and when it was published (UTC)."""
+
+    roster: Roster
+    published_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RosterPublication:
+    """What a publication did: the roster as it is in force now, and the calendar events that it changed."""
+
+    roster: Roster
+    published: Published
+    changes: tuple[CalendarEvent, ...]
+
+
+def load_roster(connection: Connection) -> RosterInForce:
+    """Return the roster in force.
+
+    Raises
+    ------
+    oncall.documents_store.NothingPublished
+        If there is none.
+    oncall.strict_json.DocumentInvalid
+        If the row is damaged.
+    """
+    found = in_force(connection, DocumentKind.ROSTER)
+    return RosterInForce(roster=roster_from_json(parse(found.body)), published_at=found.published_at)
+
+
+def publish_roster(
+    connection: Connection, roster: Roster, directory: Directory, *, by: str, now: datetime
+) -> RosterPublication:
+    """Put a roster in force.
+
+    Parameters
+    ----------
+    connection : Connection
+        Inside a durable write transaction of `foundation.database.Database`.
+    roster : Roster
+        Its `version` is that of the roster that it was made from; it gets a new one.
+    by : str
+        The identifier of who publishes.
+
+    Returns
+    -------
+    RosterPublication
+        Without a new version when the roster says what is in force already.
+
+    Raises
+    ------
+    Refused
+        If another roster was published in between, or the past was edited.
+    """
+    known = latest(connection, DocumentKind.ROSTER)
+    if known is None:
+        return _published(connection, roster, (), by=by, now=now)
+    before = roster_from_json(parse(known.body))
+    if roster.version != before.version:
+        raise Refused("another roster was published since this one was loaded; load that one and edit it again")
+    if canonical(roster_to_json(roster)) == known.body:
+        return RosterPublication(roster=before, published=known, changes=())
+    frozen = _frozen(before, directory, now)
+    left_the_past_alone(before, roster)
+    after = left_the_past_alone(frozen, replace(roster, history=frozen.history, frozen_until=frozen.frozen_until))
+    changes = _changes(connection, before, after, directory, now)
+    return _published(connection, after, changes, by=by, now=now)
+
+
+def changed_events(
+    connection: Connection,
+    within: Span,
+    *,
+    person_id: PersonId | None = None,
+    line_ids: Iterable[LineId] | None = None,
+) -> dict[str, CalendarEvent]:
+    """Return the revised calendar events that overlap a span, by UID, of one person or some lines or all."""
+    table = oncall_calendar_event
+    wanted = select(table).where(table.c.start_us < _us(within.end), table.c.end_us > _us(within.start))
+    if person_id is not None:
+        wanted = wanted.where(table.c.person_id == person_id)
+    if line_ids is not None:
+        wanted = wanted.where(table.c.line_id.in_(sorted(line_ids)))
+    return {row.uid: _event(row) for row in connection.execute(wanted)}
+
+
+def _frozen(before: Roster, directory: Directory, now: datetime) -> Roster:
+    since = before.frozen_until or beginning(before)
+    # Instants of publication grow, but a clock that was set back may lie before what is frozen.
+    until = max(now, before.frozen_until) if before.frozen_until is not None else now
+    window = Span(start=until - timedelta(days=1), end=until)
+    if since is not None and since < until:
+        window = Span(start=since, end=until)
+    return freeze(before, until, Timeline(before, directory, window))
+
+
+def _changes(
+    connection: Connection, before: Roster, after: Roster, directory: Directory, now: datetime
+) -> tuple[CalendarEvent, ...]:
+    within = Span(start=now - _TOLD_BEHIND, end=now + TOLD_AHEAD)
+    told = feed(Timeline(before, directory, within).shifts, changed_events(connection, within))
+    return revised({event.uid: event for event in told}, Timeline(after, directory, within).shifts, within, now)
+
+
+def _published(
+    connection: Connection, roster: Roster, changes: tuple[CalendarEvent, ...], *, by: str, now: datetime
+) -> RosterPublication:
+    version = version_name(roster_to_json(roster), now)
+    named = replace(roster, version=version)
+    published = publish(connection, DocumentKind.ROSTER, version, roster_to_json(named), by=by, now=now)
+    _keep(connection, [event for event in changes if event.sequence > 0])
+    return RosterPublication(roster=named, published=published, changes=changes)
+
+
+def _keep(connection: Connection, events: list[CalendarEvent]) -> None:
+    for first in range(0, len(events), _ROWS_PER_STATEMENT):
+        batch = events[first : first + _ROWS_PER_STATEMENT]
+        uids = [event.uid for event in batch]
+        connection.execute(delete(oncall_calendar_event).where(oncall_calendar_event.c.uid.in_(uids)))
+        connection.execute(insert(oncall_calendar_event), [_row(event) for event in batch])
+
+
+def _row(event: CalendarEvent) -> Mapping[str, Any]:
+    assert event.changed_at is not None, "an event with a sequence was revised at some time"
+    return {
+        "uid": event.uid,
+        "line_id": event.line_id,
+        "person_id": event.person_id,
+        "start_us": _us(event.span.start),
+        "end_us": _us(event.span.end),
+        "rule": event.rule,
+        "sequence": event.sequence,
+        "is_cancelled": event.is_cancelled,
+        "changed_at_us": _us(event.changed_at),
+    }
+
+
+def _event(row: Any) -> CalendarEvent:
+    return CalendarEvent(
+        line_id=LineId(row.line_id),
+        person_id=PersonId(row.person_id),
+        span=Span(start=_instant(row.start_us), end=_instant(row.end_us)),
+        rule=row.rule,
+        sequence=row.sequence,
+        is_cancelled=row.is_cancelled,
+        changed_at=_instant(row.changed_at_us),
+    )
+
+
+def _us(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+def _instant(us: int) -> datetime:
+    return _EPOCH + us * _MICROSECOND

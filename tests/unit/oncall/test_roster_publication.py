@@ -1,0 +1,127 @@
+"""Publishing a roster: one version in force, the past as it was, and calendars told what changed."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from foundation.database import Database
+from foundation.errors import Refused
+from oncall.roster_publication import RosterPublication, changed_events, load_roster, publish_roster
+from oncall.rota.model import Override, OverrideKind, Roster, ShiftPlan
+from oncall.rota.timeline import Timeline
+from oncall.spans import Span
+from tests.unit.oncall.rota.exchange_parts import NIGHT, PERSONS, directory, roster
+
+NOW = datetime(2026, 10, 21, 12, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+NIGHT_SPAN = Span(start=datetime(2026, 10, 24, 16, 30, tzinfo=UTC), end=datetime(2026, 10, 25, 7, 30, tzinfo=UTC))
+
+
+def publish(database: Database, edited: Roster, now: datetime) -> RosterPublication:
+    with database.write(durable=True) as connection:
+        return publish_roster(connection, edited, directory(), by="planner", now=now)
+
+
+def in_force(database: Database) -> Roster:
+    with database.read() as connection:
+        return load_roster(connection).roster
+
+
+def given_to(of: Roster, person: int) -> Roster:
+    given = Override(
+        override_id=f"o{person}", line_id=NIGHT, kind=OverrideKind.REPLACE, span=NIGHT_SPAN, added=PERSONS[person]
+    )
+    return replace(of, overrides=(given,))
+
+
+def on_night(of: Roster) -> int:
+    timeline = Timeline(of, directory(), Span(start=NOW - timedelta(days=5), end=NOW + timedelta(days=5)))
+    (shift,) = timeline.on_duty(NIGHT_SPAN.start, NIGHT)
+    return PERSONS.index(shift.person_id)
+
+
+def test_what_was_published_is_in_force_under_a_version_of_its_own(database: Database) -> None:
+    made = publish(database, roster(), NOW)
+
+    assert in_force(database) == made.roster
+    assert made.roster.version.startswith("20261021T120000.000000Z-")
+    assert replace(made.roster, version="v1") == roster()
+    assert made.changes == ()
+
+
+def test_the_past_is_written_down_when_the_next_version_is_published(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+
+    second = publish(database, given_to(first, (on_night(first) + 1) % 3), LATER).roster
+
+    assert second.frozen_until == LATER
+    before = Timeline(first, directory(), Span(start=NOW - timedelta(days=60), end=NOW))
+    after = Timeline(second, directory(), Span(start=NOW - timedelta(days=60), end=NOW))
+    assert [(one.line_id, one.person_id, one.span) for one in after.shifts] == [
+        (one.line_id, one.person_id, one.span) for one in before.shifts
+    ]
+    assert {one.origin for one in after.on_duty(NOW - timedelta(days=30, hours=12))} == {"history"}
+
+
+def test_an_edit_of_the_past_is_refused(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+    yesterday = ShiftPlan(
+        shift_id="p1",
+        line_id=NIGHT,
+        person_id=PERSONS[0],
+        span=Span(start=NOW - timedelta(days=1), end=NOW - timedelta(hours=20)),
+    )
+
+    with pytest.raises(Refused, match="the past is frozen"):
+        publish(database, replace(first, plans=(yesterday,)), LATER)
+    assert in_force(database) == first
+
+
+def test_of_two_edits_of_one_version_the_second_is_refused(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+    publish(database, given_to(first, 0), LATER)
+
+    with pytest.raises(Refused, match="another roster was published"):
+        publish(database, given_to(first, 1), LATER)
+
+
+def test_publishing_what_is_in_force_changes_nothing(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+
+    assert publish(database, first, LATER).roster == first
+
+
+def test_calendars_remember_over_versions_what_they_were_told(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+    holder = on_night(first)
+    other = (holder + 1) % 3
+
+    given = publish(database, given_to(first, other), LATER)
+    back = publish(database, replace(given.roster, overrides=()), LATER + timedelta(minutes=5))
+
+    assert {(one.person_id, one.sequence, one.is_cancelled) for one in given.changes} == {
+        (PERSONS[holder], 1, True),
+        (PERSONS[other], 0, False),
+    }
+    assert {(one.person_id, one.sequence, one.is_cancelled) for one in back.changes} == {
+        (PERSONS[holder], 2, False),
+        (PERSONS[other], 1, True),
+    }
+    with database.read() as connection:
+        kept = changed_events(connection, NIGHT_SPAN)
+        mine = changed_events(connection, NIGHT_SPAN, person_id=PERSONS[holder], line_ids=[NIGHT])
+        elsewhen = changed_events(connection, Span(start=NOW, end=NIGHT_SPAN.start))
+    assert {(one.person_id, one.sequence) for one in kept.values()} == {(PERSONS[holder], 2), (PERSONS[other], 1)}
+    assert [one.person_id for one in mine.values()] == [PERSONS[holder]]
+    assert elsewhen == {}
+
+
+def test_a_clock_that_was_set_back_still_publishes_and_opens_no_past(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+    second = publish(database, given_to(first, 0), LATER).roster
+
+    third = publish(database, replace(second, overrides=()), LATER - timedelta(hours=2)).roster
+
+    assert third.frozen_until == LATER
+    assert in_force(database) == third
