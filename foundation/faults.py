@@ -12,7 +12,7 @@ from typing import Final
 
 ENVIRONMENT_VARIABLE: Final = "TELEGARDE_FAULT"
 
-# Every fault point, in the order in which an instance passes them. Crash tests kill at each of them.
+# Every fault point of an instance, in the order in which it passes them. Crash tests kill at each of them.
 POINTS: Final = (
     "lane.created",
     "lane.partly_written",
@@ -27,13 +27,17 @@ POINTS: Final = (
     "lane.sealed",
 )
 
+# Those of handing a message to a channel: decided but not begun, intent recorded, handed over but not recorded.
+MESSAGE_POINTS: Final = ("messages.due", "messages.sending", "messages.handed_over")
+
 
 def _armed() -> tuple[str | None, int]:
     point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
     if not point:
         return None, 0
-    if point not in POINTS:
-        raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(POINTS)}")
+    known = (*POINTS, *MESSAGE_POINTS)
+    if point not in known:
+        raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(known)}")
     return point, int(count or 1)
 
 

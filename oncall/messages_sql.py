@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
 from oncall.case.event import CaseId, microseconds
 from oncall.directory import ChannelKind, PersonId
@@ -133,10 +133,9 @@ class SqlMessages:
     def interrupted(
         self, now: datetime, *, repeatable: frozenset[ChannelKind], gone: frozenset[str] = frozenset()
     ) -> tuple[Settled, ...]:
-        is_left = or_(table.c.leased_until_us <= microseconds(now), table.c.leased_by.in_(sorted(gone)))
         rows = self._connection.execute(
             select(table)
-            .where(table.c.state == str(S.SENDING), is_left)
+            .where(table.c.state == str(S.SENDING), _is_left(now, gone))
             .order_by(table.c.message_key)
             .limit(INTERRUPTED_AT_ONCE_MAX)
         )
@@ -148,6 +147,21 @@ class SqlMessages:
         self._move([status.message.message_key for status in again], S.QUEUED, now, "interrupted")
         self._move([status.message.message_key for status in unknown], S.UNKNOWN, now, "interrupted")
         return tuple(settled(status, S.UNKNOWN, "interrupted") for status in unknown)
+
+    def is_interrupted(self, now: datetime, *, gone: frozenset[str] = frozenset()) -> bool:
+        """Say whether `interrupted` would find anything; needs no writer's lock."""
+        found = select(table.c.message_key).where(table.c.state == str(S.SENDING), _is_left(now, gone)).limit(1)
+        return self._connection.execute(found).first() is not None
+
+    def due(self, now: datetime) -> dict[tuple[ChannelKind, bool], int]:
+        """Count what is due, by channel and whether it is about a case; needs no writer's lock."""
+        is_for_case = table.c.case_id.is_not(None)
+        rows = self._connection.execute(
+            select(table.c.channel, is_for_case, func.count())
+            .where(table.c.state == str(S.QUEUED), table.c.due_at_us <= microseconds(now))
+            .group_by(table.c.channel, is_for_case)
+        )
+        return {(ChannelKind(channel), bool(is_about_one)): count for channel, is_about_one, count in rows}
 
     def receipt(self, provider_id: str, state: MessageState, now: datetime, *, reason: str = "") -> Settled | None:
         return (
@@ -219,6 +233,10 @@ class SqlMessages:
         at_us = microseconds(now)
         rows = [{"message_key": key, "occurred_at_us": at_us, "happened": happened, "detail": detail} for key in keys]
         self._connection.execute(insert(events), rows)
+
+
+def _is_left(now: datetime, gone: frozenset[str]) -> ColumnElement[bool]:
+    return or_(table.c.leased_until_us <= microseconds(now), table.c.leased_by.in_(sorted(gone)))
 
 
 def _is_expired(message: Message, now: datetime) -> bool:

@@ -1,0 +1,1 @@
+"""How a message leaves the house. Each adapter says honestly whether it was sent, was not, or nobody knows."""

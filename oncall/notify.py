@@ -1,0 +1,269 @@
+"""The words of every message, in French and English, and who gets which by what; no patient data can get in.
+
+A text is made of a case code, a hospital's name, a class, a deadline, a telephone number and an answer link: `Words`
+has no field for anything else. Times are the hospital's wall time with its abbreviation, which tells 02:40 CEST from
+02:40 CET. Not for: when to send (`oncall.escalation`), the queue (`oncall.messages`), the wire (`oncall.channels`).
+
+Source: `design.md` section 7 point 7; `oncall_domain.md` 2.3 complaint 9.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from oncall.case.event import CaseId
+from oncall.chain import Page, PageKind
+from oncall.directory import ChannelKind, ContactMethod, Person, PersonId, Site
+from oncall.messages import Message, answer_token
+from oncall.reading.board import Urgency
+
+PAGE_AGE_S_MAX: Final = 900.0
+"""A page that no channel took for so long fails instead of waking somebody about what has moved on."""
+
+NOTICE_AGE_S_MAX: Final = 86_400.0
+"""The same for notices that nobody waits for."""
+
+
+class NoticeKind(StrEnum):
+    """Messages that are not pages of a chain."""
+
+    CONTACT_TEST = "contact_test"
+    BACKUP_CALL = "backup_call"
+    BACKUP_RELEASED = "backup_released"
+    HANDOVER = "handover"
+    RECALL = "recall"
+    RECALL_ENDED = "recall_ended"
+    ROSTER = "roster"
+
+
+Kind = PageKind | NoticeKind
+
+# Somebody waits for the answer: nothing may hold these back.
+URGENT: Final[frozenset[Kind]] = frozenset(
+    {*PageKind, NoticeKind.BACKUP_CALL, NoticeKind.RECALL, NoticeKind.CONTACT_TEST}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """Everything that a text may say.
+
+    ``deadline_at`` is UTC; `phone` is whom to call when nobody answers; `count` is of open cases.
+    """
+
+    place: str
+    zone: str
+    code: str = ""
+    urgency: Urgency | None = None
+    deadline_at: datetime | None = None
+    phone: str = ""
+    link: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sender:
+    """What signs and links messages: ``answer_url`` ends where the token begins; ``secret`` makes tokens."""
+
+    answer_url: str
+    secret: bytes = field(repr=False)
+
+
+# One SMS where names allow it; written with letters of the GSM alphabet only (no ê, no ç, no typographic marks).
+_TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
+    {
+        (PageKind.READ_CASE, "fr"): "{urgency} {code} à lire, {place}, avant {deadline}. Accepter: {link}",
+        (PageKind.READ_CASE, "en"): "{urgency} {code} to read, {place}, before {deadline}. Accept: {link}",
+        (PageKind.REPEATED, "fr"): "RAPPEL {urgency} {code}, {place}, avant {deadline}. Accepter: {link}",
+        (PageKind.REPEATED, "en"): "AGAIN {urgency} {code}, {place}, before {deadline}. Accept: {link}",
+        (PageKind.ESCALATED, "fr"): "SANS REPONSE: {urgency} {code}, {place}, avant {deadline}. Prendre: {link}",
+        (PageKind.ESCALATED, "en"): "NO ANSWER: {urgency} {code}, {place}, before {deadline}. Take: {link}",
+        (PageKind.HOSPITAL_ALARM, "fr"): (
+            "ALERTE {place}: personne ne répond pour {urgency} {code}. Appelez {phone}. Vu: {link}"
+        ),
+        (PageKind.HOSPITAL_ALARM, "en"): (
+            "ALARM {place}: nobody answers for {urgency} {code}. Call {phone}. Seen: {link}"
+        ),
+        (NoticeKind.CONTACT_TEST, "fr"): "Test avant votre garde: répondez avant {deadline}. {link}",
+        (NoticeKind.CONTACT_TEST, "en"): "Test before your duty: answer before {deadline}. {link}",
+        (NoticeKind.BACKUP_CALL, "fr"): "RENFORT demandé, {place}, lecture à {deadline}. Répondre: {link}",
+        (NoticeKind.BACKUP_CALL, "en"): "BACKUP called, {place}, reading from {deadline}. Answer: {link}",
+        (NoticeKind.BACKUP_RELEASED, "fr"): "Renfort terminé, {place}, à {deadline}. Merci.",
+        (NoticeKind.BACKUP_RELEASED, "en"): "Backup released, {place}, at {deadline}. Thank you.",
+        (NoticeKind.HANDOVER, "fr"): "Relève {place} à {deadline}: {count} dossiers ouverts. {link}",
+        (NoticeKind.HANDOVER, "en"): "Handover {place} at {deadline}: {count} open cases. {link}",
+        (NoticeKind.RECALL, "fr"): "PLAN BLANC {place}: vous êtes rappelé. Répondez et donnez votre délai: {link}",
+        (NoticeKind.RECALL, "en"): "MASS CASUALTY PLAN {place}: you are recalled. Answer with your delay: {link}",
+        (NoticeKind.RECALL_ENDED, "fr"): "Plan blanc {place} levé à {deadline}. Merci.",
+        (NoticeKind.RECALL_ENDED, "en"): "Mass casualty plan {place} ended at {deadline}. Thank you.",
+        (NoticeKind.ROSTER, "fr"): "Planning: une demande vous attend jusqu'à {deadline}. {link}",
+        (NoticeKind.ROSTER, "en"): "Roster: a request waits for you until {deadline}. {link}",
+    }
+)
+
+_SPOKEN: Final[Mapping[str, str]] = MappingProxyType({"fr": "Tapez 1 pour accepter.", "en": "Press 1 to accept."})
+
+_NO_PHONE: Final[Mapping[str, str]] = MappingProxyType({"fr": "un radiologue", "en": "a radiologist"})
+
+LANGUAGES: Final = ("fr", "en")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Throttles:
+    """The least time between two messages of a kind to one person, in seconds; kinds not named are free.
+
+    Raises
+    ------
+    ValueError
+        If an urgent kind is held back: a rate limit once delayed a page by 16 minutes (GoAlert #4188).
+    """
+
+    least_s: Mapping[NoticeKind, float]
+
+    def __post_init__(self) -> None:
+        held_back = sorted(kind for kind in self.least_s if kind in URGENT)
+        if held_back:
+            message = f"nothing may hold back {', '.join(held_back)}; take them out of the throttles"
+            raise ValueError(message)
+
+    def refusal(self, kind: Kind, last_sent_at: datetime | None, now: datetime) -> str:
+        """Return ``throttled`` when the person had one of this kind too recently, else an empty text."""
+        least_s = self.least_s.get(kind, 0.0) if isinstance(kind, NoticeKind) else 0.0
+        is_early = last_sent_at is not None and now - last_sent_at < timedelta(seconds=least_s)
+        return "throttled" if is_early else ""
+
+
+DEFAULT_THROTTLES: Final = Throttles(least_s=MappingProxyType({NoticeKind.ROSTER: 3600.0, NoticeKind.HANDOVER: 300.0}))
+
+
+def case_code(case_id: CaseId) -> str:
+    """Return six letters and digits to say aloud; it names the case within a night and tells nothing about it."""
+    number = int.from_bytes(hashlib.sha256(case_id.encode()).digest()[:4], "big")
+    # Crockford's base 32: no I, L, O, U, which are misheard and misread.
+    alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+    return "".join(alphabet[(number >> shift) & 31] for shift in range(25, -5, -5))
+
+
+def written(kind: Kind, words: Words, *, language: str, channel: ChannelKind) -> tuple[str, str]:
+    """Return subject and text; a language that is not kept is answered in French, a voice is given no link."""
+    spoken_in = language if language in LANGUAGES else "fr"
+    is_spoken = channel is ChannelKind.VOICE
+    values = {
+        "urgency": "" if words.urgency is None else words.urgency.name,
+        "code": " ".join(words.code) if is_spoken else words.code,
+        "place": words.place,
+        "deadline": _wall_time(words.deadline_at, words.zone),
+        "phone": words.phone or _NO_PHONE[spoken_in],
+        "link": _SPOKEN[spoken_in] if is_spoken else words.link,
+        "count": str(words.count),
+    }
+    text = _TEXTS[kind, spoken_in].format_map(values)
+    subject = " ".join(part for part in ("Telegarde", values["urgency"], words.code, words.place) if part)
+    return subject, text
+
+
+def page_message(
+    page: Page,
+    person: Person | None,
+    site: Site,
+    now: datetime,
+    *,
+    sender: Sender,
+    deadline_at: datetime | None,
+    phone: str = "",
+) -> Message:
+    """Return the message of a page; the next method is better than a second attempt, if there is one."""
+    others = 0 if person is None else len(person.contact_methods) - 1
+    words = Words(
+        place=site.name,
+        zone=site.time_zone,
+        code=case_code(page.subject.case_id),
+        urgency=page.subject.urgency,
+        deadline_at=deadline_at,
+        phone=phone,
+    )
+    return _message(
+        page.message_key,
+        page.kind,
+        words,
+        person_id=page.person_id,
+        language="fr" if person is None else person.language,
+        method=page.method,
+        now=now,
+        sender=sender,
+        case_id=page.subject.case_id,
+        chain_id=page.chain_id,
+        attempts_max=1 if others > 0 else 2,
+    )
+
+
+def notice_message(
+    message_key: str,
+    kind: NoticeKind,
+    words: Words,
+    person: Person,
+    method: ContactMethod,
+    now: datetime,
+    *,
+    sender: Sender,
+    chain_id: str = "",
+    case_id: CaseId | None = None,
+    attempts_max: int = 3,
+) -> Message:
+    """Return the message of a notice to one person by one method."""
+    return _message(
+        message_key,
+        kind,
+        words,
+        person_id=person.person_id,
+        language=person.language,
+        method=method,
+        now=now,
+        sender=sender,
+        case_id=case_id,
+        chain_id=chain_id,
+        attempts_max=attempts_max,
+    )
+
+
+def _message(
+    message_key: str,
+    kind: Kind,
+    words: Words,
+    *,
+    person_id: PersonId,
+    language: str,
+    method: ContactMethod,
+    now: datetime,
+    sender: Sender,
+    case_id: CaseId | None,
+    chain_id: str,
+    attempts_max: int,
+) -> Message:
+    token = answer_token(sender.secret, message_key)
+    linked = replace(words, link=sender.answer_url + token)
+    subject, text = written(kind, linked, language=language, channel=method.kind)
+    age_s = PAGE_AGE_S_MAX if kind in URGENT else NOTICE_AGE_S_MAX
+    return Message(
+        message_key=message_key,
+        person_id=person_id,
+        channel=method.kind,
+        address=method.address,
+        subject=subject,
+        text=text,
+        due_at=now,
+        case_id=case_id,
+        chain_id=chain_id,
+        answer_token=token,
+        expires_at=now + timedelta(seconds=age_s),
+        attempts_max=attempts_max,
+    )
+
+
+def _wall_time(instant: datetime | None, zone: str) -> str:
+    return "" if instant is None else instant.astimezone(ZoneInfo(zone)).strftime("%H:%M %Z")
