@@ -268,8 +268,9 @@ class ReportPart:
 
     @property
     def signed_at(self) -> datetime | None:
-        """T3: when the first version was signed, whatever came later."""
-        return self.versions[0].signed_at if self.versions else None
+        """T3: when the first version that stands was signed; None when nothing is signed, or all was retracted."""
+        retracted = max(self.retracted, default=0)
+        return next((one.signed_at for one in self.versions if one.version > retracted), None)
 
     @property
     def version(self) -> int:
