@@ -73,7 +73,7 @@ def coverage_gaps(timeline: Timeline, within: Span) -> tuple[Gap, ...]:
 def double_bookings(timeline: Timeline, within: Span) -> tuple[DoubleBooking, ...]:
     """Return where somebody has two shifts at once, or a shift and a session.
 
-    Two consecutive shifts of one line that overlap because a clock change repeats an hour are no double booking.
+    Two shifts of which one ends when the other begins are no double booking on the night that repeats the hour between.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def double_bookings(timeline: Timeline, within: Span) -> tuple[DoubleBooking, ..
             span = one.span.intersection(other.span)
             if span is None or not span.overlaps(within):
                 continue
-            if one.line_id != other.line_id or not _is_repeated_hour(span, zones.get(one.line_id, "UTC")):
+            if not _is_repeated_hour(span, zones.get(one.line_id, "UTC")):
                 found.append(DoubleBooking(person_id=person_id, span=span, shifts=(one, other)))
         for session in timeline.roster.sessions:
             if session.person_id == person_id:

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from foundation.errors import PeerError, Refused
 from oncall.directory import Directory, LineId, PersonId, Provider, ProviderHours, ProviderId, Site, SiteId
-from oncall.local_time import first_instant, local_day, span_of
+from oncall.local_time import first_instant, local_day, span_or_none
 from oncall.public_holidays import is_public_holiday
 from oncall.rota.line_shifts import joined, line_shifts
 from oncall.rota.model import Absence, Override, Roster, Session, Shift, ShiftPlan
@@ -252,15 +252,12 @@ def revised(before: Roster, after: Roster) -> Roster:
     Refused
         If history, `frozen_until` or a part before it differs; the message says which.
     """
-    if before.frozen_until is None:
-        return after
-    if after.frozen_until is None or after.frozen_until < before.frozen_until:
-        message = f"the past until {before.frozen_until.isoformat()} is frozen; frozen_until never goes back"
-        raise Refused(message)
     until = before.frozen_until
-    if tuple(one for one in after.history if one.span.start < until) != before.history:
-        message = f"history until {until.isoformat()} is what was, and nothing changes it; keep it as it is"
+    if (after.frozen_until, after.history) != (until, before.history):
+        message = "history and frozen_until are what was, and only freezing adds to them; keep them as they are"
         raise Refused(message)
+    if until is None:
+        return after
     for kind in ("plans", "overrides", "absences", "sessions"):
         was, now = (Counter(_before(until, getattr(roster, kind))) for roster in (before, after))
         if was != now:
@@ -293,7 +290,9 @@ def _overlapping(shifts: Sequence[Shift], within: Span | None) -> tuple[Shift, .
 def _is_open(hours: ProviderHours, provider: Provider, site: Site, at: datetime) -> bool:
     today = local_day(at, provider.time_zone)
     return any(
-        _opens_on(hours, site, day) and at in span_of(day, hours.start, hours.end, provider.time_zone)
+        _opens_on(hours, site, day)
+        and (span := span_or_none(day, hours.start, hours.end, provider.time_zone)) is not None
+        and at in span
         for day in (today - _DAY, today)
     )
 
