@@ -19,6 +19,8 @@ CHECKPOINT_EVERY_S: Final = 1.0
 # Above this the log is emptied with writers held back for a moment: under constant load a passive checkpoint never gets
 # to the end, and the log would grow for ever.
 LOG_PAGES_MAX: Final = 16_384
+# How soon after a worker's death its packs are looked at: nothing acknowledged waits for it.
+RECOVERY_LOOK_EVERY_S: Final = 1.0
 # How long stopping waits for a task in hand.
 _JOIN_S_MAX: Final = 5.0
 
@@ -30,6 +32,29 @@ class PeriodicTask:
     name: str
     every_s: float
     run: Callable[[], None]
+
+
+class OnRequest:
+    """Work that is done in a periodic task's turn when it was asked for, and again if it failed; thread-safe."""
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._is_asked = threading.Event()
+
+    def ask(self) -> None:
+        """Have it done at the next turn; asking while it runs has it done once more."""
+        self._is_asked.set()
+
+    def run(self) -> None:
+        """Do it if it was asked for."""
+        if not self._is_asked.is_set():
+            return
+        self._is_asked.clear()
+        try:
+            self._work()
+        except BaseException:
+            self._is_asked.set()
+            raise
 
 
 class Maintenance:

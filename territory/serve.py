@@ -5,6 +5,7 @@ recover what a crash left, start maintenance, then the workers. Only then may a 
 maintenance, then health, then the lock.
 """
 
+import functools
 import os
 import socket
 import threading
@@ -20,7 +21,7 @@ from foundation.errors import Refused, TelegardeError
 from territory import bootstrap
 from territory.health import Health, HealthServer
 from territory.listening import open_port
-from territory.maintenance import Maintenance
+from territory.maintenance import RECOVERY_LOOK_EVERY_S, Maintenance, OnRequest, PeriodicTask
 from territory.node_lock import NodeLock
 from territory.settings import Settings
 from territory.supervisor import Supervisor
@@ -79,9 +80,12 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         bootstrap.recover(settings, database)
 
         stopping = threading.Event()
-        maintenance = Maintenance(
-            bootstrap.maintenance_tasks(settings, database, is_stopping=stopping.is_set), stopping
-        )
+        recovery = OnRequest(functools.partial(bootstrap.recover, settings, database))
+        tasks = [
+            *bootstrap.maintenance_tasks(settings, database, is_stopping=stopping.is_set),
+            PeriodicTask(name="recovery", every_s=RECOVERY_LOOK_EVERY_S, run=recovery.run),
+        ]
+        maintenance = Maintenance(tasks, stopping)
         maintenance.start()
         stack.callback(maintenance.stop)
         supervisor = Supervisor(
@@ -89,7 +93,7 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
             table=table,
             ports=ports,
             inherited=[lock.descriptor],
-            recover_worker=lambda _worker: bootstrap.recover(settings, database),
+            on_worker_died=recovery.ask,
         )
         node_health.supervisor = supervisor
         supervisor.run(on_ready)

@@ -5,7 +5,7 @@ what the parts are made of (`territory.bootstrap`).
 
 Invariants
 ----------
-* Workers start only after recovery, and a worker that died starts again only after recovery of its lanes.
+* Workers start only after recovery; one that died is started again at once, and its lanes are recovered beside it.
 * Listening sockets outlive workers: a connection that waits in the kernel is never lost with a process.
 * Nobody outlives the supervisor for long: each worker reads from a pipe whose other end only the supervisor holds.
 * The first SIGTERM or SIGINT stops gracefully within `STOP_S_MAX`; the second one stops at once.
@@ -25,7 +25,6 @@ from typing import Final
 
 from foundation import log
 from foundation.clock import Clock, SystemClock
-from foundation.errors import Unavailable
 from territory.launch import STOP_GRACE_S, Launch, write_launch
 from territory.listening import BACKLOG_CONNECTIONS, ListeningPort
 from territory.settings import Settings
@@ -80,8 +79,9 @@ class Supervisor:
         Bound DICOM sockets, and whether connections on them begin with TLS.
     inherited : sequence of int
         Further descriptors that workers hold for as long as they live (the node's lock).
-    recover_worker : callable
-        Called before a worker that died is started again; may raise `Unavailable`.
+    on_worker_died : callable
+        Called when a worker has died, before the next is started; must not wait. What it left unindexed was never
+        acknowledged, so nothing waits for it to be found.
     command : sequence of str
         What a worker is started with.
     """
@@ -93,7 +93,7 @@ class Supervisor:
         table: WorkerTable,
         ports: Sequence[tuple[socket.socket, bool]],
         inherited: Sequence[int],
-        recover_worker: Callable[[int], None],
+        on_worker_died: Callable[[], None],
         command: Sequence[str] = WORKER_COMMAND,
         clock: Clock | None = None,
     ) -> None:
@@ -101,7 +101,7 @@ class Supervisor:
         self._table = table
         self._ports = ports
         self._inherited = inherited
-        self._recover_worker = recover_worker
+        self._on_worker_died = on_worker_died
         self._command = command
         self._clock = clock or SystemClock()
         self._places = [_Place(worker=worker) for worker in range(table.workers)]
@@ -181,13 +181,6 @@ class Supervisor:
                 place.process.send_signal(number)
 
     def _start(self, place: _Place, now_s: float) -> None:
-        if place.deaths:
-            try:
-                self._recover_worker(place.worker)
-            except Unavailable as error:
-                place.start_due_s = now_s + restart_delay_s(place.deaths)
-                log.error("worker_not_restarted", worker=place.worker, message=str(error))
-                return
         launch = Launch(
             settings=self._settings,
             worker=place.worker,
@@ -230,6 +223,7 @@ class Supervisor:
             return
         place.deaths = 1 if lived_s >= GOOD_START_S else place.deaths + 1
         place.start_due_s = now_s + restart_delay_s(place.deaths)
+        self._on_worker_died()
         log.error(
             "worker_died",
             worker=place.worker,

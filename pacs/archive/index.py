@@ -95,6 +95,7 @@ class Outcome:
     existing: Place | None
 
 
+_NEW_PACK: Final = {"state": "open", "size_bytes": 0, "indexed_until": 0}
 STORED: Final = Outcome(Kind.STORED, None)
 ALREADY_INDEXED: Final = Outcome(Kind.ALREADY_INDEXED, None)
 
@@ -144,6 +145,9 @@ class IndexWriter:
         self._recall: Recall | None = None
         self._has_lost_contact = False
         self._committed_at_s = 0.0
+        # How far each lane is indexed, not yet marked; and lanes with a member whose commit was never confirmed.
+        self._indexed_until: dict[str, int] = {}
+        self._uncertain_packs: set[str] = set()
 
     def recall_from(self, recall: Recall) -> None:
         """Say where to get again what a database server lost when it crashed; see `pacs.archive.recall`."""
@@ -201,11 +205,18 @@ class IndexWriter:
         with self._database.writer_lock():
             if self._has_lost_contact:
                 self._index_again(now_s)
-            outcomes = self._try(arrivals, now_s, one_by_one=self._has_seen_duplicates)
-            if outcomes is None:
-                outcomes = self._try(arrivals, now_s, one_by_one=True)
+            try:
+                outcomes = self._try(arrivals, now_s, one_by_one=self._has_seen_duplicates)
+                if outcomes is None:
+                    outcomes = self._try(arrivals, now_s, one_by_one=True)
+            except CommitUncertain:
+                self._uncertain_packs.update(arrival.pack_name for arrival in arrivals)
+                raise
             assert outcomes is not None
             self._committed_at_s = now_s
+            for arrival, outcome in zip(arrivals, outcomes, strict=True):
+                if outcome is STORED:
+                    self._indexed_until[arrival.pack_name] = arrival.member.end
         self._has_seen_duplicates = any(outcome.existing is not None for outcome in outcomes)
         reach("index.committed")
         return outcomes
@@ -252,6 +263,33 @@ class IndexWriter:
         run.count_study.run(cursor, {"b_study_pk": keys.study_pk, "b_received_at_s": member.received_at_s, **change})
         return True
 
+    def mark_indexed(self, *, now_s: float) -> None:
+        """Record how far each lane is indexed, so that recovery proves only what came after; about once a second.
+
+        The mark is a later transaction than the rows, so wherever it survives, they do. A lane with a member whose
+        commit was never confirmed is marked no further: recovery looks at that member.
+
+        Raises
+        ------
+        DatabaseAway
+            Then it is tried again the next time.
+        """
+        if not self._indexed_until:
+            return
+        with self._database.writer_lock():
+            if self._has_lost_contact:
+                self._index_again(now_s)
+            cursor = self._begin()
+            try:
+                for name, end in self._indexed_until.items():
+                    if name not in self._uncertain_packs:
+                        self._statements.mark_indexed.run(cursor, {"b_name": name, "b_indexed_until": end})
+            except self._statements.driver_error as error:
+                self._roll_back()
+                raise DatabaseAway(f"the index cannot be written ({type(error).__name__})") from error
+            self._end(cursor)
+            self._indexed_until.clear()
+
     def mark_sealed(self, pack_name: str, size_bytes: int) -> None:
         """Record that a pack has all its rows and will not grow: recovery need not look at it again.
 
@@ -281,6 +319,8 @@ class IndexWriter:
                 lost = sum(outcome is STORED for outcome in outcomes)
                 if lost:
                     log.warning("indexed_again", count=lost)
+            # Members in doubt were among them.
+            self._uncertain_packs.clear()
         self._has_lost_contact = False
 
     def _try(self, arrivals: Sequence[Arrival], now_s: float, *, one_by_one: bool) -> list[Outcome] | None:
@@ -456,7 +496,7 @@ class IndexWriter:
         if known is None:
             known = self._statements.find_pack.scalar(cursor, {"name": name})
             if known is None:
-                known = self._statements.insert_pack.insert(cursor, {"name": name, "state": "open", "size_bytes": 0})
+                known = self._statements.insert_pack.insert(cursor, {"name": name, **_NEW_PACK})
             self._new_packs[name] = known
         return known
 

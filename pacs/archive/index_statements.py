@@ -120,6 +120,9 @@ class Statements:
         self.insert_series = self._insert_of(series, "series_pk")
 
     def _compile_counts(self) -> None:
+        self.mark_indexed = self._compiled(
+            update(pack).where(pack.c.name == bindparam("b_name")).values(indexed_until=bindparam("b_indexed_until"))
+        )
         self.read_study_sets = self._compiled(
             select(study.c.modalities_in_study, study.c.sop_classes_in_study).where(
                 study.c.study_pk == bindparam("study_pk")

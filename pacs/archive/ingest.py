@@ -101,9 +101,11 @@ class Ingest:
         index.recall_from(LaneRecall(lanes, packs))
 
     def look_after_index(self) -> None:
-        """Notice, about once a second, a database server that was away, and give it again what it lost."""
+        """About once a second: give a database server that was away what it lost, and mark how far all is indexed."""
+        now_s = self.clock.now().timestamp()
         try:
-            self.index.look(now_s=self.clock.now().timestamp())
+            self.index.look(now_s=now_s)
+            self.index.mark_indexed(now_s=now_s)
         except Unavailable as error:
             # Health and the next sender are told; here it is only tried again.
             log.debug("index_away", message=str(error))

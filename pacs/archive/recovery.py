@@ -1,8 +1,9 @@
 """Catch up the index from the packs: after a crash (`recover`) or from nothing (`reindex`).
 
 Both pass members to `IndexWriter.commit`, which takes a member that it knows as known; so both may be interrupted at
-any moment and run again. A pack is looked at until it is marked sealed, and the mark is a later transaction than the
-rows of the pack: wherever a power cut leaves the index, what it lost is found again.
+any moment and run again. A pack is looked at until it is marked sealed, and its members are proved from where it is
+marked as indexed. Each mark is a later transaction than the rows it speaks of: wherever a power cut leaves the index,
+what it lost is found again. So recovery reads the prefixes of what came long ago, and the bytes of the last seconds.
 
 A member counts only if every digest holds: its prefix can reach the disk before its data.
 """
@@ -90,14 +91,16 @@ def recover(database: Database, journal: Path, clock: Clock, on_progress: OnProg
     writer = IndexWriter(database)
     try:
         with database.read() as connection:
-            sealed = set(connection.execute(select(pack.c.name).where(pack.c.state == "sealed")).scalars())
+            rows = connection.execute(select(pack.c.name, pack.c.state, pack.c.indexed_until)).all()
+        sealed = {row.name for row in rows if row.state == "sealed"}
+        indexed_until = {row.name: int(row.indexed_until) for row in rows}
         open_packs = [name for name in packs.names() if name not in sealed]
         scanned = members = recovered = 0
         for done, name in enumerate(open_packs):
             if on_progress is not None:
                 on_progress(done, len(open_packs))
             try:
-                counts = _recover_pack(journal / name, packs, writer, database, clock)
+                counts = _recover_pack(journal / name, packs, writer, database, clock, indexed_until.get(name, 0))
             except PackUnreadable as error:
                 # One bad sector must not keep the node from starting; the pack is looked at again next time.
                 log.error("pack_unreadable", pack=name, reason=str(error))
@@ -168,7 +171,7 @@ def _size_bytes(packs: LocalPacks, name: str) -> int:
 
 
 def _recover_pack(
-    path: Path, packs: LocalPacks, writer: IndexWriter, database: Database, clock: Clock
+    path: Path, packs: LocalPacks, writer: IndexWriter, database: Database, clock: Clock, indexed_until: int
 ) -> tuple[int, int] | None:
     fd = try_own(path)
     if fd is None:
@@ -182,10 +185,11 @@ def _recover_pack(
             return None
         tail, count, sound, recovered = ALIGNMENT, 0, 0, 0
         batch: list[Arrival] = []
-        for member, is_indexed in _proven(reader, nonce):
+        for member, is_indexed in _proven(reader, nonce, indexed_until):
             tail, count = member.end, count + 1
             sound += is_indexed
-            arrival = arrival_of(packs, path.name, member) if is_indexed else None
+            is_new = is_indexed and member.end > indexed_until
+            arrival = arrival_of(packs, path.name, member) if is_new else None
             if arrival is not None:
                 batch.append(arrival)
             if len(batch) >= _BATCH:
@@ -234,14 +238,17 @@ def _indexed_until(database: Database, name: str) -> int:
     return last
 
 
-def _proven(reader: RangeReader, nonce: str) -> Iterator[tuple[Member, bool]]:
-    """Yield members and whether they are to be indexed.
+def _proven(reader: RangeReader, nonce: str, indexed_until: int = 0) -> Iterator[tuple[Member, bool]]:
+    """Yield members and whether they are to be indexed; those up to `indexed_until` have their rows and are not read.
 
     A member whose digest does not hold at the end of a pack was torn by the crash and never acknowledged: its bytes
     stay where they are, unindexed. One with a successor was complete once, and so was one that a footer counts: it is
     indexed, so that its damage is found by `telegarde verify` and a retrieve of it fails, instead of its vanishing.
     """
     for before, member in enumerate(scan(reader, nonce=nonce)):
+        if member.end <= indexed_until:
+            yield member, True
+            continue
         try:
             check_member(reader, member)
         except (PackDamaged, PackUnreadable) as error:

@@ -37,6 +37,8 @@ pack = Table(
     # 'open' while a lane may still grow, 'sealed' once its last member is indexed by an earlier transaction.
     Column("state", String(8), nullable=False),
     Column("size_bytes", BigInteger, nullable=False, default=0),
+    # Every member that ends here or before has its row, written by an earlier transaction: recovery need not prove it.
+    Column("indexed_until", BigInteger, nullable=False, default=0, server_default="0"),
 )
 
 patient = Table(

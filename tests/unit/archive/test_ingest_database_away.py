@@ -122,8 +122,10 @@ def test_rows_that_a_killed_postgresql_lost_are_there_after_a_kill_of_the_node_t
         open_archive(database, journal) as archive,
     ):
         stream = archive.ingest.open_stream()
-        for uid in uids:
+        for number, uid in enumerate(uids):
             store_on(stream, image(uid), uid)
+            if number % 5 == 0:
+                archive.ingest.look_after_index()
         postgres.kill()
         stream.close()
         archive.lanes.acquire().close()

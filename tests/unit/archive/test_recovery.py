@@ -1,18 +1,20 @@
 """After a crash: what was acknowledged is indexed again, and nothing that could be somebody's image is thrown away."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, event, select
 
 from foundation import outbox
 from foundation.clock import SystemClock
-from foundation.database import Database
+from foundation.database import Database, sqlite_url
 from pacs.archive import recovery, verify
-from pacs.archive.index import DuplicatePolicy
+from pacs.archive.index import CommitUncertain, DuplicatePolicy
 from pacs.archive.ingest import Receipt
 from pacs.archive.reader import InstanceUnreadable, PackReader
 from pacs.archive.schema import instance, instance_conflict, pack, patient, series, study
@@ -121,6 +123,69 @@ def _forget_last(database: Database, count: int) -> None:
                     .where(key)
                     .values({name: table.c[name] - 1, "size_bytes": table.c.size_bytes - row.file_length_bytes})
                 )
+
+
+def test_what_came_after_the_mark_is_proved_and_indexed_again(database: Database, journal: Path) -> None:
+    with open_archive(database, journal) as archive:
+        store(archive, uids(2))
+        archive.ingest.look_after_index()
+        store(archive, uids(5)[2:])
+        crash(archive)
+    _forget_last(database, 3)
+
+    report = recover(database, journal)
+
+    assert (report.packs, report.members, report.recovered) == (1, 5, 3)
+    assert stored_uids(database) == set(uids(5))
+    assert verified(database, journal) | CLEAN == verified(database, journal)
+
+
+def test_what_came_before_the_mark_is_not_read_again(
+    database: Database, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with open_archive(database, journal) as archive:
+        store(archive, uids(3))
+        archive.ingest.look_after_index()
+        store(archive, uids(4)[3:])
+        path = crash(archive)
+    # Whoever reads the first and the last finds them damaged.
+    damage(path, place_of(database, uids(1)[0]) + 700)
+    damage(path, place_of(database, uids(4)[3]) + 700)
+
+    report = recover(database, journal)
+
+    assert (report.members, report.recovered) == (4, 0)
+    assert caplog.text.count("unsound_member") == 1
+    assert verified(database, journal)["corrupt"] == 2
+
+
+def test_an_instance_whose_commit_failed_is_found_though_later_ones_went_in(tmp_path: Path, journal: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "index.sqlite"))
+    connections: list[sqlite3.Connection] = []
+    event.listen(database.engine, "connect", lambda connection, _entry: connections.append(connection))
+    database.create_tables()
+
+    def refuse_commit(action: int, what: str | None, *_: object) -> int:
+        is_commit = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
+        return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+    with contextlib.closing(database), open_archive(database, journal) as archive:
+        store(archive, uids(1))
+        archive.ingest.look_after_index()
+        for connection in connections:
+            connection.set_authorizer(refuse_commit)
+        with pytest.raises(CommitUncertain):
+            store(archive, ["1.2.3.9.77"])
+        for connection in connections:
+            connection.set_authorizer(None)
+        store(archive, uids(3)[1:])
+        archive.ingest.look_after_index()
+        crash(archive)
+
+        report = recover(database, journal)
+
+        assert (report.members, report.recovered) == (4, 1)
+        assert stored_uids(database) == {*uids(3), "1.2.3.9.77"}
 
 
 def test_an_instance_that_recovery_indexed_is_announced(database: Database, journal: Path) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from foundation.database import Database, sqlite_url
 from foundation.errors import Unavailable
-from territory.maintenance import Maintenance, PeriodicTask, checkpoint
+from territory.maintenance import Maintenance, OnRequest, PeriodicTask, checkpoint
 
 
 @pytest.fixture
@@ -94,3 +94,24 @@ def test_a_task_that_fails_is_tried_again_and_holds_up_no_other() -> None:
     assert other_ran.wait(10)
     maintenance.stop()
     assert stopping.is_set()
+
+
+def test_work_on_request_is_done_once_for_each_request_and_again_after_a_failure() -> None:
+    done: list[str] = []
+    is_away = True
+
+    def work() -> None:
+        if is_away:
+            raise Unavailable("the database is away")
+        done.append("done")
+
+    request = OnRequest(work)
+    request.run()
+    request.ask()
+    with pytest.raises(Unavailable):
+        request.run()
+    is_away = False
+    request.run()
+    request.run()
+
+    assert done == ["done"]
