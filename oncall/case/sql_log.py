@@ -5,7 +5,7 @@ The rows of ``oncall_case_event`` are the truth. ``oncall_case`` and ``oncall_st
 where the columns beside the hashed text are concerned, and that no log lost its end.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -127,6 +127,19 @@ class SqlCaseLog:
         self._folded[case.case_id] = case
         if len(self._folded) > _KEPT_MAX:
             del self._folded[next(iter(self._folded))]
+
+
+def keep(connection: Connection, events: Sequence[Event], cases: Iterable[Case]) -> None:
+    """Insert events that were chained already, and `cases` as these leave them, in the caller's write transaction.
+
+    For a caller that has made sure that nothing was appended since it chained them (`oncall.engine`).
+    """
+    if events:
+        connection.execute(insert(oncall_case_event), [_row_of(event) for event in events])
+    for case in cases:
+        count = sum(1 for event in events if event.case_id == case.case_id)
+        if count:
+            _project(connection, case, is_new=case.seq == count)
 
 
 def rebuild(connection: Connection) -> int:
