@@ -73,18 +73,19 @@ class Timeline:
         self.directory = directory
         self.within = within
         by_line = {line.line_id: line_shifts(roster, line, within) for line in roster.lines}
-        for line_id in {shift.line_id for shift in roster.history} - by_line.keys():
+        for line_id in sorted({shift.line_id for shift in roster.history} - by_line.keys()):
             by_line[line_id] = [s for s in roster.history if s.line_id == line_id and s.span.overlaps(within)]
         rank = {line_id: number for number, line_id in enumerate(by_line)}
         self.shifts: tuple[Shift, ...] = tuple(
             sorted(chain.from_iterable(by_line.values()), key=lambda s: (s.span.start, rank[s.line_id], s.person_id))
         )
-        self._index = _Index(self.shifts)
-        self._line_index = {line_id: _Index(shifts) for line_id, shifts in by_line.items()}
-        self._by_line = {line_id: tuple(shifts) for line_id, shifts in by_line.items()}
+        self._by_line: dict[LineId, list[Shift]] = {line_id: [] for line_id in by_line}
         self._by_person: defaultdict[PersonId, list[Shift]] = defaultdict(list)
         for shift in self.shifts:
+            self._by_line[shift.line_id].append(shift)
             self._by_person[shift.person_id].append(shift)
+        self._index = _Index(self.shifts)
+        self._line_index = {line_id: _Index(shifts) for line_id, shifts in self._by_line.items()}
 
     def on_duty(self, at: datetime, line_id: LineId | None = None) -> tuple[Shift, ...]:
         """Return the shifts that have the aware instant `at`, of one line or all; takes microseconds.
