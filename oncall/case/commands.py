@@ -233,7 +233,7 @@ def receive_instances(
     ``outbox_event_id`` is the newest event that told of them: what is not newer than what the case knows has been told.
     """
     images = case.images
-    if outbox_event_id is not None and outbox_event_id <= images.outbox_event_id:
+    if outbox_event_id is not None and outbox_event_id <= images.told_by(study):
         return ()
     if images.state is ImagesState.COMPLETE:
         kind = E.IMAGES_LATE_INSTANCE

@@ -154,13 +154,20 @@ def _arrived(case: "Case", event: Event) -> Changes:
         "received": images.received + payload.get("received", 0),
         "first_at": images.first_at or at,
         "latest_at": at if images.latest_at is None else max(at, images.latest_at),
-        "outbox_event_id": max(images.outbox_event_id, payload.get("outbox_event_id", 0)),
     }
     if payload.get("expected") is not None:
         changes["expected"] = payload["expected"]
     if "study_instance_uid" in payload:
         changes["studies"] = _with_study(case, event.fact)
+        if "outbox_event_id" in payload:
+            changes["told"] = _told_after(case, event.fact)
     return changes
+
+
+def _told_after(case: "Case", fact: Fact) -> tuple[tuple[StudyKey, int], ...]:
+    study = StudyKey(fact.payload["issuer"], fact.payload["study_instance_uid"])
+    others = tuple(one for one in case.images.told if one[0] != study)
+    return (*others, (study, max(case.images.told_by(study), fact.payload["outbox_event_id"])))
 
 
 def _with_study(case: "Case", fact: Fact) -> tuple[StudyKey, ...]:
@@ -204,6 +211,14 @@ def _late(case: "Case", event: Event) -> Changes:
         "late_instances": case.images.late_instances + event.fact.payload.get("received", 0),
         "late_since": case.images.late_since or event.fact.occurred_at,
     }
+
+
+def _noted(case: "Case", event: Event) -> Changes:
+    return {"noted_event_id": max(case.images.noted_event_id, event.fact.payload.get("outbox_event_id", 0))}
+
+
+def _conflict_noted(case: "Case", event: Event) -> Changes:
+    return {**_noted(case, event), "conflicts": case.images.conflicts + 1}
 
 
 def _target_tightened(case: "Case", event: Event) -> Changes:
@@ -453,7 +468,8 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
             E.IMAGES_LINKED: _arrived,
             E.IMAGES_UNLINKED: _without_study,
             E.IMAGES_LAST_UNLINKED: _without_study,
-            E.IMAGES_CONFLICT: lambda case, _: {"conflicts": case.images.conflicts + 1},
+            E.IMAGES_CONFLICT: _conflict_noted,
+            E.IDENTITY_IN_TWO_PATIENTS: _noted,
             E.IMAGES_QUALITY_REJECTED: lambda case, _: {"quality_rejections": case.images.quality_rejections + 1},
             E.EXAM_COMPLETED: _expected_told,
             E.REQUEST_TRIAGED: _target_tightened,

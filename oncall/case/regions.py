@@ -194,7 +194,9 @@ class ExamPart:
 class ImagesPart:
     """The images. ``complete_at`` is T1 and ``deadline_at`` the hour that it started: both are set once and for all.
 
-    ``target_at`` is the live target: never after the deadline, and only ever moved to an earlier instant.
+    ``target_at`` is the live target: never after the deadline, and only ever moved to an earlier instant. ``told`` is
+    the newest outbox event that told of images, by study; ``noted_event_id`` the newest about conflicts: neither
+    counts twice.
     """
 
     state: ImagesState = ImagesState.NONE
@@ -203,7 +205,8 @@ class ImagesPart:
     expected: int | None = None
     first_at: datetime | None = None
     latest_at: datetime | None = None
-    outbox_event_id: int = 0
+    told: tuple[tuple[StudyKey, int], ...] = ()
+    noted_event_id: int = 0
     complete_at: datetime | None = None
     rule: str = ""
     deadline_at: datetime | None = None
@@ -213,6 +216,10 @@ class ImagesPart:
     late_since: datetime | None = None
     conflicts: int = 0
     quality_rejections: int = 0
+
+    def told_by(self, study: StudyKey) -> int:
+        """Return the newest outbox event that told of images of `study`; 0 when none did."""
+        return next((event_id for known, event_id in self.told if known == study), 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

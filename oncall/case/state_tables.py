@@ -104,6 +104,7 @@ _IMAGES: Final[Mapping[E, Moves]] = {
     E.IMAGES_LATE_INSTANCE: _stay(_I.COMPLETE),
     E.IMAGES_QUALITY_REJECTED: _stay(_I.ARRIVING, _I.STALLED, _I.COMPLETE),
     E.IMAGES_CONFLICT: _stay(*_I),
+    E.IDENTITY_IN_TWO_PATIENTS: _stay(*_I),
     E.IMAGES_LINKED: _stay(*_I),
     E.IMAGES_UNLINKED: _stay(*_I),
     E.IMAGES_LAST_UNLINKED: _to(_I.NONE, *_I),

@@ -1,0 +1,472 @@
+"""From what the archive states in the outbox to facts about cases: a pure decision over one batch of events.
+
+For: linking studies to the cases that wait for them, opening a case for an emergency study that nobody announced (by
+policy: site, AE, modality, hours), telling linked cases that images arrive, that the archive met a conflict, or that
+one Study Instance UID came under two patients. Not for: reading the outbox, or writing (`oncall.engine` does both, and
+moves the consumer's cursor in the same transaction).
+
+Invariants
+----------
+* An event that is seen twice has effect once: each case remembers the newest outbox event that told it of images, and
+  what was noted of conflicts carries the event's id as its source.
+* A batch makes one fact per study, not one per image.
+* Images that belong to nobody's case are never dropped silently: the result says why (`Unclaimed`).
+* A study whose patient is not the case's blocks the identity of the case; its images are not taken for that patient's.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from foundation.errors import PeerError
+from foundation.outbox import OutboxEvent
+from oncall.case import commands
+from oncall.case.commands import Context, Facts, NewRequest
+from oncall.case.event import CaseId
+from oncall.case.intake_policy import EmergencyRule, IntakePolicy, IsPublicHoliday, Unexpected, rule_for, site_of
+from oncall.case.matching import Decision, Match, StudyFacts, Verdict, decide_match
+from oncall.case.regions import IdentityState, ImagesState, StudyKey
+from oncall.case.state import Case, rehearse
+from oncall.case.vocabulary import EventType as E
+from oncall.directory import Directory, Site
+from pacs.contracts import TOPIC_INSTANCE_CONFLICT, TOPIC_INSTANCES_STORED, TOPIC_STUDY_IN_TWO_PATIENTS
+
+CONSUMER: Final = "oncall_intake"
+"""Name of the outbox cursor."""
+
+TOPICS: Final = (TOPIC_INSTANCES_STORED, TOPIC_INSTANCE_CONFLICT, TOPIC_STUDY_IN_TWO_PATIENTS)
+"""What the intake listens to."""
+
+# Leaves room for the mark of a second patient in the 64 characters of a link's issuer.
+_ISSUER_CHARACTERS_KEPT: Final = 47
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyDescription:
+    """What the archive's index says of a study beyond the outbox; empty texts are not known.
+
+    ``patient_key`` is opaque: made of issuer and Patient ID by whoever describes, never a name.
+    """
+
+    patient_key: str = ""
+    accession_number: str = ""
+    body_part: str = ""
+
+
+class StudyDescriber(Protocol):
+    """Looks a study up in the archive's index; wired in `territory`: `oncall` sees of `pacs` its contracts only."""
+
+    def __call__(self, study: StudyKey, study_pk: int | None) -> StudyDescription:
+        """Return what is known of the study.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            If the index does not answer: the batch is taken again later.
+        """
+
+
+class CaseView(Protocol):
+    """What the intake looks at: the cases as they are before the batch."""
+
+    def case(self, case_id: CaseId) -> Case | None:
+        """Return a case, or None."""
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        """Return which case a study belongs to now."""
+
+    def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        """Return every link of a Study Instance UID, whichever issuer; topics about conflicts do not name one."""
+
+    def open_cases(self) -> Sequence[Case]:
+        """Return every case that is not closed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unclaimed:
+    """A study without a case, and why: not an emergency, or of an AE that no site has."""
+
+    study: StudyKey
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """Cases that a study may belong to, for a person to decide; ``case_id`` is the case that it opened meanwhile."""
+
+    study: StudyKey
+    case_id: CaseId | None
+    candidates: tuple[Match, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IntakeResult:
+    """What a batch comes to. ``facts`` are in the order in which they are to be appended, by case.
+
+    ``last_event_id`` is what the consumer's cursor moves to. ``look_again_at`` says, for cases whose images are on the
+    way, when `due_images` has something to say if nothing comes until then.
+    """
+
+    last_event_id: int
+    facts: Mapping[CaseId, Facts] = field(default_factory=dict)
+    links: Mapping[StudyKey, CaseId] = field(default_factory=dict)
+    opened: tuple[CaseId, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    unclaimed: tuple[Unclaimed, ...] = ()
+    look_again_at: Mapping[CaseId, datetime] = field(default_factory=dict)
+
+
+class Intake:
+    """Decides over batches of outbox events.
+
+    Parameters
+    ----------
+    policy : IntakePolicy
+        In force now.
+    directory : Directory
+        Which AE titles and issuers are which site's.
+    describe : StudyDescriber
+        Looks studies up in the index.
+    is_public_holiday : callable
+        Tells whether a day is a public holiday in a commune.
+    new_case_id : callable
+        Gives the id of the case that an outbox event opens; the same event gives the same id.
+    """
+
+    def __init__(
+        self,
+        policy: IntakePolicy,
+        directory: Directory,
+        describe: StudyDescriber,
+        *,
+        is_public_holiday: IsPublicHoliday,
+        new_case_id: Callable[[OutboxEvent], CaseId],
+    ) -> None:
+        self.policy = policy
+        self.directory = directory
+        self.describe = describe
+        self.is_public_holiday = is_public_holiday
+        self.new_case_id = new_case_id
+
+    def take(self, events: Sequence[OutboxEvent], cases: CaseView, now: datetime) -> IntakeResult:
+        """Return what a batch comes to; nothing is written, so an error leaves everything as it was.
+
+        Parameters
+        ----------
+        events : sequence of OutboxEvent
+            In order, of `TOPICS`.
+        cases : CaseView
+            As committed.
+        now : datetime
+            When the batch is taken (aware, UTC).
+
+        Raises
+        ------
+        PeerError
+            If a payload is not what `pacs.contracts` says.
+        foundation.errors.Unavailable
+            If the index does not answer.
+        """
+        batch = _Batch(self, cases, now)
+        for arrival in _arrivals(events):
+            batch.take_arrival(arrival)
+        for event in events:
+            if event.topic == TOPIC_INSTANCE_CONFLICT:
+                batch.take_conflict(event)
+            elif event.topic == TOPIC_STUDY_IN_TWO_PATIENTS:
+                batch.take_two_patients(event)
+        return batch.result(max((event.event_id for event in events), default=0))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Arrival:
+    """What a batch says of one study, gathered. ``study_pk`` tells two patients' studies of one UID apart."""
+
+    study: StudyKey
+    study_pk: int | None
+    calling_aet: str
+    modalities: frozenset[str]
+    # (outbox event id, instances), so that what a case knows already is left out.
+    counts: tuple[tuple[int, int], ...]
+    first_event: OutboxEvent
+
+    @property
+    def last_event_id(self) -> int:
+        return self.counts[-1][0]
+
+    def received_after(self, event_id: int) -> int:
+        return sum(count for told_by, count in self.counts if told_by > event_id)
+
+
+def _arrivals(events: Sequence[OutboxEvent]) -> list[_Arrival]:
+    gathered: dict[tuple[StudyKey, int | None], _Arrival] = {}
+    for event in events:
+        if event.topic != TOPIC_INSTANCES_STORED:
+            continue
+        try:
+            payload = event.payload
+            study = StudyKey(str(payload["issuer"]), str(payload["study_instance_uid"]))
+            count = sum(len(series["sop_instance_uids"]) for series in payload["series"])
+            modalities = frozenset(str(series["modality"]) for series in payload["series"] if series["modality"])
+            study_pk = payload.get("study_pk")
+        except (KeyError, TypeError) as error:
+            raise PeerError(f"outbox event {event.event_id} is not what pacs.contracts says") from error
+        known = gathered.get((study, study_pk))
+        gathered[study, study_pk] = _Arrival(
+            study=study,
+            study_pk=study_pk,
+            calling_aet=str(payload.get("calling_aet", "")) if known is None else known.calling_aet,
+            modalities=modalities if known is None else known.modalities | modalities,
+            counts=(*(() if known is None else known.counts), (event.event_id, count)),
+            first_event=event if known is None else known.first_event,
+        )
+    return list(gathered.values())
+
+
+class _Batch:
+    """The decision on one batch while it is made: facts are applied to copies, so later events see earlier ones."""
+
+    def __init__(self, intake: Intake, cases: CaseView, now: datetime) -> None:
+        self._intake = intake
+        self._view = cases
+        self._now = now
+        self._changed: dict[CaseId, Case] = {}
+        self._facts: dict[CaseId, Facts] = {}
+        self._links: dict[StudyKey, CaseId] = {}
+        self._opened: list[CaseId] = []
+        self._proposals: list[Proposal] = []
+        self._unclaimed: list[Unclaimed] = []
+
+    def take_arrival(self, arrival: _Arrival) -> None:
+        """Link, tell, open, block or leave one study."""
+        description = self._intake.describe(arrival.study, arrival.study_pk)
+        case = self._linked(arrival.study)
+        if case is not None and _is_of_another(case, description):
+            self._block(case, arrival, "images of another patient came under the study of this case")
+            arrival = replace(arrival, study=_apart(arrival.study, description.patient_key))
+            case = self._linked(arrival.study)
+        if case is not None:
+            self._tell(case, arrival)
+            return
+        site = site_of(self._intake.directory, arrival.calling_aet, arrival.study.issuer)
+        decision = decide_match(
+            StudyFacts(
+                study=arrival.study,
+                site_id=None if site is None else site.site_id,
+                begun_at=self._now,
+                modalities=arrival.modalities,
+                accession_number=description.accession_number,
+                patient_key=description.patient_key,
+            ),
+            self._open_cases(),
+        )
+        if decision.verdict is Verdict.LINK and decision.case_id is not None:
+            self._link(decision.case_id, arrival, decision)
+            return
+        if decision.verdict is Verdict.BLOCKED and decision.case_id is not None:
+            self._block(self._case(decision.case_id), arrival, "the study's patient is not the request's")
+        self._open(arrival, site, description, decision)
+
+    def take_conflict(self, event: OutboxEvent) -> None:
+        """Note on every case of the study that other bytes came under a known SOP Instance UID."""
+        names = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "conflict_pk", "calling_aet")
+        self._note(event, E.IMAGES_CONFLICT, {name: event.payload.get(name) for name in names})
+
+    def take_two_patients(self, event: OutboxEvent) -> None:
+        """Block the identity of every case of a study whose UID two patients share."""
+        names = ("study_instance_uid", "study_pks")
+        self._note(event, E.IDENTITY_IN_TWO_PATIENTS, {name: event.payload.get(name) for name in names})
+
+    def result(self, last_event_id: int) -> IntakeResult:
+        """Return what the batch comes to."""
+        policy = self._intake.policy
+        looks = {case_id: next_look_at(self._case(case_id), policy) for case_id in self._facts}
+        return IntakeResult(
+            last_event_id=last_event_id,
+            facts=self._facts,
+            links=self._links,
+            opened=tuple(self._opened),
+            proposals=tuple(self._proposals),
+            unclaimed=tuple(self._unclaimed),
+            look_again_at={case_id: at for case_id, at in looks.items() if at is not None},
+        )
+
+    def _note(self, event: OutboxEvent, kind: E, payload: Mapping[str, Any]) -> None:
+        uid = str(payload["study_instance_uid"])
+        linked = dict.fromkeys(
+            [case_id for study, case_id in self._links.items() if study.study_instance_uid == uid]
+            + [case_id for _, case_id in self._view.studies_of_uid(uid)]
+        )
+        for case_id in linked:
+            case = self._case(case_id)
+            if event.event_id > case.images.noted_event_id:
+                context = self._context(event.event_id)
+                self._add(case, commands.say(case, context, kind, **payload, outbox_event_id=event.event_id))
+
+    def _tell(self, case: Case, arrival: _Arrival) -> None:
+        received = arrival.received_after(case.images.told_by(arrival.study))
+        if received == 0:
+            return
+        facts = commands.receive_instances(
+            case,
+            arrival.study,
+            self._context(arrival.last_event_id),
+            received=received,
+            outbox_event_id=arrival.last_event_id,
+            calling_aet=arrival.calling_aet,
+            modalities=sorted(arrival.modalities),
+        )
+        after = self._add(case, facts)
+        if _has_all(after):
+            self._add(after, due_images(after, self._intake.policy, self._now))
+
+    def _link(self, case_id: CaseId, arrival: _Arrival, decision: Decision) -> None:
+        case = self._case(case_id)
+        match = next(one for one in decision.candidates if one.case_id == case_id)
+        linked = commands.say(
+            case,
+            self._context(arrival.last_event_id),
+            E.IMAGES_LINKED,
+            issuer=arrival.study.issuer,
+            study_instance_uid=arrival.study.study_instance_uid,
+            score=match.score,
+            reason=", ".join(match.evidence),
+        )
+        self._links[arrival.study] = case_id
+        self._tell(self._add(case, linked), arrival)
+
+    def _open(self, arrival: _Arrival, site: Site | None, description: StudyDescription, decision: Decision) -> None:
+        case_id: CaseId | None = None
+        if site is None:
+            self._unclaimed.append(Unclaimed(study=arrival.study, reason="no single site has its AE title or issuer"))
+        else:
+            unexpected = Unexpected(
+                site=site,
+                calling_aet=arrival.calling_aet,
+                modalities=arrival.modalities,
+                body_part=description.body_part,
+                at=self._now,
+            )
+            rule = rule_for(self._intake.policy, unexpected, self._intake.is_public_holiday)
+            if rule is None:
+                self._unclaimed.append(Unclaimed(study=arrival.study, reason="no rule makes it an emergency"))
+            else:
+                case_id = self._open_by(rule, site, arrival, description)
+        if decision.candidates:
+            self._proposals.append(Proposal(study=arrival.study, case_id=case_id, candidates=decision.candidates))
+
+    def _open_by(self, rule: EmergencyRule, site: Site, arrival: _Arrival, description: StudyDescription) -> CaseId:
+        case_id = self._intake.new_case_id(arrival.first_event)
+        request = NewRequest(
+            site_id=site.site_id,
+            exam=rule.exam,
+            urgency=rule.urgency,
+            needs=rule.needs,
+            patient_key=description.patient_key,
+            accession_number=description.accession_number,
+            modality=min(arrival.modalities & rule.modalities, default=min(arrival.modalities, default="")),
+            target_s=self._intake.policy.target_s.get(rule.urgency),
+        )
+        facts = commands.open_unannounced(
+            request,
+            arrival.study,
+            self._context(arrival.last_event_id),
+            rule=rule.name,
+            received=arrival.received_after(0),
+            outbox_event_id=arrival.last_event_id,
+            calling_aet=arrival.calling_aet,
+            modalities=sorted(arrival.modalities),
+        )
+        self._changed[case_id] = rehearse(None, facts, case_id)
+        self._facts[case_id] = facts
+        self._links[arrival.study] = case_id
+        self._opened.append(case_id)
+        return case_id
+
+    def _block(self, case: Case, arrival: _Arrival, reason: str) -> None:
+        if case.identity.state is not IdentityState.BLOCKED:
+            fact = commands.say(
+                case,
+                self._context(arrival.last_event_id),
+                E.IDENTITY_MISMATCH_BLOCKED,
+                reason=reason,
+                issuer=arrival.study.issuer,
+                study_instance_uid=arrival.study.study_instance_uid,
+                outbox_event_id=arrival.last_event_id,
+            )
+            self._add(case, fact)
+
+    def _add(self, case: Case, facts: Facts) -> Case:
+        after = rehearse(case, facts)
+        self._changed[case.case_id] = after
+        self._facts[case.case_id] = (*self._facts.get(case.case_id, ()), *facts)
+        return after
+
+    def _context(self, event_id: int) -> Context:
+        return Context(now=self._now, policy_version=self._intake.policy.version, source_message=f"outbox:{event_id}")
+
+    def _linked(self, study: StudyKey) -> Case | None:
+        case_id = self._links.get(study) or self._view.case_of_study(study)
+        return None if case_id is None else self._case(case_id)
+
+    def _case(self, case_id: CaseId) -> Case:
+        case = self._changed.get(case_id) or self._view.case(case_id)
+        assert case is not None, "a link names a case that exists"
+        return case
+
+    def _open_cases(self) -> list[Case]:
+        known = {case.case_id: case for case in self._view.open_cases()}
+        return list({**known, **self._changed}.values())
+
+
+def _is_of_another(case: Case, description: StudyDescription) -> bool:
+    """Tell whether the archive knows the study under another patient than the case does."""
+    identity, key = case.identity, description.patient_key
+    if not key or not identity.patient_key or identity.state is IdentityState.PROVISIONAL:
+        return False
+    return key != identity.patient_key and key not in identity.former_patient_keys
+
+
+def _apart(study: StudyKey, patient_key: str) -> StudyKey:
+    """Return the key of the second patient's study under a UID that two patients of one issuer share."""
+    mark = sha256(patient_key.encode()).hexdigest()[:16]
+    return StudyKey(f"{study.issuer[:_ISSUER_CHARACTERS_KEPT]}#{mark}", study.study_instance_uid)
+
+
+def _has_all(case: Case) -> bool:
+    images = case.images
+    return images.expected is not None and images.received >= images.expected
+
+
+def next_look_at(case: Case, policy: IntakePolicy) -> datetime | None:
+    """Return when `due_images` has something to say if no instance comes until then; None when it never will."""
+    images = case.images
+    if images.state is not ImagesState.ARRIVING or images.latest_at is None:
+        return None
+    if _has_all(case):
+        return images.latest_at
+    wait_s = policy.quiet_s if images.expected is None else policy.stalled_s
+    return images.latest_at + timedelta(seconds=wait_s)
+
+
+def due_images(case: Case, policy: IntakePolicy, now: datetime) -> Facts:
+    """Complete or stall images on their way, if it is time.
+
+    The hour begins when the last image came, not when its silence was noticed: waiting is ours, not the patient's.
+    """
+    images = case.images
+    look_at = next_look_at(case, policy)
+    if look_at is None or look_at > now or images.latest_at is None:
+        return ()
+    context = Context(now=now, policy_version=policy.version)
+    if images.expected is not None and not _has_all(case):
+        return commands.stall(case, context, silent_s=(now - images.latest_at).total_seconds())
+    return commands.complete_images(
+        case,
+        replace(context, happened_at=images.latest_at),
+        rule="expected_count" if _has_all(case) else "quiet_period",
+        hour_s=policy.hour_s,
+        target_s=policy.target_s.get(case.urgency),
+    )
