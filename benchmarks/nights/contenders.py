@@ -17,7 +17,7 @@ from benchmarks.nights.figures import PlayedNight
 from oncall.reading.policy import DEFAULT
 from oncall.simulation.arrivals import Night, hospital_names, hospital_shares
 from oncall.simulation.night import NightResult, OnCall, Staffing, simulate
-from oncall.simulation.run import ReadingOnCall, territory
+from oncall.simulation.run import ReadingOnCall
 
 #: The contender that the goals are about.
 OURS: Final = "engine"
@@ -36,7 +36,7 @@ class Contender:
 
 
 def _engine(night: Night, staffing: Staffing) -> OnCall:
-    return ReadingOnCall(staffing, territory(staffing, _sites(night)), DEFAULT)
+    return ReadingOnCall(staffing, _sites(night), DEFAULT)
 
 
 def _silo(night: Night, staffing: Staffing) -> OnCall:

@@ -1,81 +1,36 @@
-"""The real engine's reading code as the `OnCall` of a simulated night: triage, decide, next_case, forecast.
+"""The engine's reading, roster and law code as the `OnCall` of a simulated night: the fast way to play one.
 
-For: `simulate` of `oncall.simulation.night`. Not for: rules; whatever is decided is decided by `oncall.reading`. What
-it adds is what the engine's shell does at a hospital: it keeps the board up to date and hands it over.
-
-Times on the board are seconds since 1970 UTC; 00:00 of the simulated evening's day is `EVENING`.
+For: `simulate` of `oncall.simulation.night`. Not for: rules; whatever is decided is decided by `oncall.reading`, who is
+there by `oncall.rota`. What it adds is what the engine's shell does at a hospital: it keeps the board up to date and
+hands it over. Times on the board are seconds since 1970 UTC (`oncall.simulation.staff`).
 """
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import timedelta
 from decimal import Decimal
-from typing import Final
 
 from oncall.case.event import CaseId
-from oncall.directory import (
-    Competence,
-    Directory,
-    LineId,
-    Person,
-    PersonId,
-    Role,
-    Site,
-    SiteId,
-    SubSpecialty,
-)
+from oncall.directory import LineId, PersonId, SiteId
 from oncall.reading.assignment import AssignmentDecision, decide, next_case
 from oncall.reading.board import Board, CallableBackup, Reader, ReadyCase
 from oncall.reading.forecast import Forecast, forecast
-from oncall.reading.policy import ReadingPolicy
+from oncall.reading.policy import DEFAULT, ReadingPolicy
 from oncall.reading.triage import RequestFacts, triage
-from oncall.simulation.arrivals import ArrivedCase
+from oncall.rota import legal
+from oncall.rota.model import LineKind
+from oncall.simulation.arrivals import ArrivedCase, Night
 from oncall.simulation.night import (
     BACKUP_ARRIVES_MIN,
     BACKUP_PAID_MIN,
     BackupOrders,
     Duty,
+    NightResult,
     Staffing,
+    simulate,
 )
-
-# A Friday evening in winter: local time is an hour ahead of UTC, and no clock changes.
-EVENING: Final = datetime(2026, 11, 19, 23, tzinfo=UTC)
-UTC_OFFSET_S: Final = 3600.0
-
-_BACKUP_LINE: Final = LineId("backup")
-
-
-def at_s(minutes: Decimal) -> float:
-    """Return minutes after 00:00 of the evening's day as seconds since 1970 UTC."""
-    return EVENING.timestamp() + float(minutes * 60)
-
-
-def at_min(instant_s: float) -> Decimal:
-    """Return seconds since 1970 UTC as minutes after 00:00 of the evening's day, to the microsecond."""
-    return Decimal(round((instant_s - EVENING.timestamp()) * 1_000_000)) / 60_000_000
-
-
-def territory(staffing: Staffing, sites: Iterable[str]) -> Directory:
-    """Return a directory in which everybody of `staffing` may read everything of every site."""
-    site_ids = frozenset(SiteId(site) for site in sites)
-    names = [duty.person for duty in staffing.duties()] + list(staffing.backups())
-    return Directory(
-        sites={
-            site_id: Site(site_id=site_id, name=site_id, time_zone="Europe/Paris", commune="42218")
-            for site_id in sorted(site_ids)
-        },
-        persons={
-            PersonId(name): Person(
-                person_id=PersonId(name),
-                name=name,
-                role=Role.RADIOLOGIST,
-                privileges=site_ids,
-                competences=dict.fromkeys(SubSpecialty, Competence.COMPETENT),
-            )
-            for name in names
-        },
-        providers={},
-    )
+from oncall.simulation.staff import UTC_OFFSET_S, at_min, at_s, instant, roster, territory, timeline
+from oncall.spans import Span
 
 
 class ReadingOnCall:
@@ -84,23 +39,38 @@ class ReadingOnCall:
     Parameters
     ----------
     staffing : Staffing
-        Who is on duty and who may be called; all of them are in `directory`.
+        Who is on the roster, and on its backup lines.
+    sites : iterable of str
+        The hospitals that everybody reads for.
     """
 
-    def __init__(self, staffing: Staffing, directory: Directory, policy: ReadingPolicy) -> None:
-        self._directory = directory
+    def __init__(self, staffing: Staffing, sites: Iterable[str], policy: ReadingPolicy) -> None:
+        self._directory = territory(staffing, sites)
+        self._roster = roster(staffing)
+        self._timeline = timeline(self._roster, self._directory)
+        self._lines = {line.line_id: line for line in self._roster.lines}
+        self._limits = legal.LegalLimits()
         self._policy = policy
         self._cases: dict[str, ReadyCase] = {}
         # Everybody on duty, and whose duty is known to begin.
-        self._readers: dict[str, Reader] = {duty.person: _reader(duty) for duty in staffing.duties()}
+        self._readers: dict[str, Reader] = {
+            shift.person_id: Reader(
+                person_id=shift.person_id,
+                on_duty_from_s=shift.span.start.timestamp(),
+                off_duty_at_s=shift.span.end.timestamp(),
+            )
+            for shift in self._timeline.shifts
+            if self._lines[shift.line_id].kind is LineKind.DUTY
+        }
         self._at_home = [
             CallableBackup(
-                person_id=PersonId(person),
-                line_id=_BACKUP_LINE,
+                person_id=shift.person_id,
+                line_id=shift.line_id,
                 arrival_s=float(BACKUP_ARRIVES_MIN * 60),
                 paid_s_min=float(BACKUP_PAID_MIN * 60),
             )
-            for person in staffing.backups()
+            for shift in self._timeline.shifts
+            if self._lines[shift.line_id].kind is LineKind.BACKUP
         ]
         self._ready_times_s: tuple[float, ...] = ()
         self.decisions: list[AssignmentDecision] = []
@@ -125,8 +95,8 @@ class ReadingOnCall:
         self._assign(now_s)
 
     def on_duty(self, duty: Duty, now_min: Decimal) -> None:
-        """Note who reads from now on; a called backup has been on the board since the call."""
-        self._readers.setdefault(duty.person, _reader(duty))
+        """Give those who read from now on their share; roster and calls have had them on the board before."""
+        assert duty.person in self._readers, f"{duty.person} is neither on the roster nor called"
         self._assign(at_s(now_min))
 
     def off_duty(self, person: str, now_min: Decimal) -> None:
@@ -161,7 +131,11 @@ class ReadingOnCall:
     def minute(self, now_min: Decimal) -> BackupOrders:
         """Ask the forecast whom to call and until when the called ones stay."""
         now_s = at_s(now_min)
-        found = forecast(self._board(now_s), self._directory, self._policy)
+        board = self._board(now_s)
+        found = forecast(board, self._directory, self._policy)
+        if found.call is not None:
+            # The law is asked only now: in most minutes nobody is wanted.
+            found = forecast(self._with_refusals(board, now_min), self._directory, self._policy)
         calls: tuple[str, ...] = ()
         if found.call is not None:
             self.forecasts.append(found)
@@ -180,6 +154,31 @@ class ReadingOnCall:
             until_min[str(stay.person_id)] = at_min(stay.until_s)
         return BackupOrders(calls=calls, until_min=until_min)
 
+    def _with_refusals(self, board: Board, now_min: Decimal) -> Board:
+        """Return the board on which it stands who may not be called, and by which rule."""
+        return replace(
+            board,
+            backups=tuple(
+                replace(backup, refusal=self._refusal(backup.person_id, backup.line_id, now_min))
+                for backup in board.backups
+            ),
+        )
+
+    def _refusal(self, person_id: PersonId, line_id: LineId, now_min: Decimal) -> str:
+        start = instant(now_min + BACKUP_ARRIVES_MIN)
+        broken = legal.may_add(
+            person_id,
+            Span(start=start, end=start + timedelta(minutes=int(BACKUP_PAID_MIN))),
+            # Called in, they work: the law of rest counts it as duty, not as being at home.
+            replace(self._lines[line_id], kind=LineKind.DUTY),
+            self._timeline,
+            self._roster,
+            self._directory,
+            self._limits,
+            is_emergency=True,
+        )
+        return broken[0].rule if broken else ""
+
     def _assign(self, now_s: float) -> None:
         for decision in decide(self._board(now_s), self._directory, self._policy):
             self.decisions.append(decision)
@@ -197,10 +196,7 @@ class ReadingOnCall:
         )
 
 
-def _reader(duty: Duty) -> Reader:
-    return Reader(
-        person_id=PersonId(duty.person),
-        on_duty_from_s=at_s(duty.from_min),
-        off_duty_at_s=at_s(duty.until_min),
-        is_backup=duty.is_backup,
-    )
+def read_night(night: Night, staffing: Staffing, policy: ReadingPolicy = DEFAULT) -> NightResult:
+    """Let the reading code read one night, without silence or drop-outs: everybody is at their station."""
+    sites = {case.arrived.site for case in night.cases}
+    return simulate(night, staffing, ReadingOnCall(staffing, sites, policy))

@@ -9,14 +9,15 @@ import pytest
 from oncall.reading.policy import DEFAULT
 from oncall.simulation.arrivals import Night, NightCase, draw_night
 from oncall.simulation.night import NightResult, Staffing, simulate
-from oncall.simulation.run import ReadingOnCall, at_min, at_s, territory
+from oncall.simulation.run import ReadingOnCall
+from oncall.simulation.staff import at_min, at_s
 
 STAFFING = Staffing(evening=3, deep_night=2)
 
 
 def read(night: Night) -> tuple[NightResult, ReadingOnCall]:
     sites = {case.arrived.site for case in night.cases}
-    engine = ReadingOnCall(STAFFING, territory(STAFFING, sites), DEFAULT)
+    engine = ReadingOnCall(STAFFING, sites, DEFAULT)
     return simulate(night, STAFFING, engine), engine
 
 
