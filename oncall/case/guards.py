@@ -93,6 +93,8 @@ def _is_signature_in_order(case: "Case", fact: Fact) -> str:
         return "" if is_same else "a signed report never changes: add an addendum, replace it or retract it"
     if payload["version"] != report.version + 1:
         return f"the next version of the report is {report.version + 1}"
+    if case.reading.state is ReadingState.DONE:
+        return "what was retracted is read again before it is signed again: put the case back into the queue"
     uid = payload.get("transaction_uid", "")
     if uid and uid != case.reading.transaction_uid:
         return "C301: the Transaction UID is not that of the claim"

@@ -166,7 +166,7 @@ _UNDER_WAY: Final = (_D.SENT, _D.FAILED, _D.DELIVERED, _D.ACCESSED, _D.ACKNOWLED
 # A new version starts delivery anew.
 _ANEW: Final = _to(_D.NONE, _D.NONE, *_UNDER_WAY)
 _DELIVERY: Final[Mapping[E, Moves]] = {
-    E.REPORT_SIGNED: _stay(_D.NONE, *_UNDER_WAY),
+    E.REPORT_SIGNED: _stay(*_D),
     E.REPORT_ADDENDUM: _ANEW,
     E.REPORT_REPLACED: _ANEW,
     E.REPORT_RETRACTED: _ANEW,
@@ -259,7 +259,7 @@ ADVICE: Final[Mapping[E, str]] = MappingProxyType(
         E.ASSIGN_ACKNOWLEDGED: "the case is not assigned any more: look at the reading list",
         E.ASSIGN_TIMEOUT: "the reader has answered, or the case went elsewhere: there is no silence",
         E.READ_OPENED: "open what is in the reading list; a parked case is resumed by its reader",
-        E.REPORT_SIGNED: "open the case first; settle its identity; reopen it if it is closed",
+        E.REPORT_SIGNED: "open the case first, and settle its identity",
         E.REPORT_ADDENDUM: "sign the report first; settle the identity; reopen a closed case",
         E.REPORT_SENT: "there is nothing to send yet",
         E.REPORT_DELIVERED: "it was not sent: nothing can have arrived",
