@@ -187,7 +187,7 @@ def page_message(
         deadline_at=deadline_at,
         phone=phone,
     )
-    return _message(
+    return addressed_message(
         page.message_key,
         page.kind,
         words,
@@ -216,7 +216,7 @@ def notice_message(
     attempts_max: int = 3,
 ) -> Message:
     """Return the message of a notice to one person by one method."""
-    return _message(
+    return addressed_message(
         message_key,
         kind,
         words,
@@ -231,7 +231,7 @@ def notice_message(
     )
 
 
-def _message(
+def addressed_message(
     message_key: str,
     kind: Kind,
     words: Words,
@@ -245,6 +245,7 @@ def _message(
     chain_id: str,
     attempts_max: int,
 ) -> Message:
+    """Return the message of any kind to somebody known by id and language only; pages and notices are made of it."""
     token = answer_token(sender.secret, message_key)
     linked = replace(words, link=sender.answer_url + token)
     subject, text = written(kind, linked, language=language, channel=method.kind)
