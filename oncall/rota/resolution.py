@@ -5,8 +5,9 @@ At any instant (`oncall.rota.model` has the order of strength):
 1. Every slot, rotation and plan that covers the instant is a claim on the seat.
 2. Overrides change claims in the order in which they were made, whatever the claim's strength: who gave a shift away
    stays away, even when they go on leave afterwards and a weaker layer would speak.
-3. Somebody absent does not speak, so that a weaker layer may; but an override that put them there stands and leaves the
-   seat empty: whom they replaced does not expect to be called. `oncall.rota.coverage` reports it.
+3. Somebody absent does not speak, so that a weaker layer may. That is so for whom an override put there too; whom they
+   replaced is not called back, since they do not expect it. Without a weaker layer the seat is empty, and
+   `oncall.rota.coverage` reports it. Whom an override removed leaves the seat empty, and no weaker layer takes it.
 4. The strongest claims that remain have the seat, together with whoever is added. Equally strong claims share it: that
    is how two shifts overlap while a clock change repeats an hour.
 
@@ -45,14 +46,13 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Holder:
-    """A claim at one instant. `is_settled` when an override put its person there."""
+    """A claim at one instant, as overrides have changed it; `claim` is its number among the claims of the line."""
 
     claim: int
     strength: tuple[int, int]
     person_id: PersonId | None
     origin: str
     rule: str
-    is_settled: bool = False
 
 
 def resolve(
@@ -114,13 +114,11 @@ def _seated(
         if override.kind is OverrideKind.ADD:
             added.append(_holder_of(override, number))
         elif override.removed is None:
-            holders, added = _replaced_all(holders, override), []
+            holders, added = _replaced_there(holders, override, absent), []
         else:
             holders, added = (_changed(part, override) for part in (holders, added))
-    speaking = [one for one in holders if one.is_settled or one.person_id not in absent]
-    strongest = max((one.strength for one in speaking), default=SEAT_STRENGTH)
     seated: dict[PersonId, _Holder] = {}
-    for one in chain((one for one in speaking if one.strength == strongest), added):
+    for one in chain(_strongest(holders, absent), added):
         if one.person_id is not None and one.person_id not in absent:
             seated.setdefault(one.person_id, one)
     return list(seated.values())
@@ -133,24 +131,27 @@ def _holder_of(override: Override, number: int) -> _Holder:
         person_id=override.added,
         origin=f"override:{override.override_id}",
         rule="",
-        is_settled=True,
     )
 
 
-def _replaced_all(holders: Sequence[_Holder], override: Override) -> list[_Holder]:
-    """Return the strongest seat with the person added by `override`; no seat, nobody."""
-    if not holders:
-        return []
-    strongest = max(holders, key=lambda one: (one.strength, -one.claim))
-    return [_settled(strongest, override)]
+def _strongest(holders: Sequence[_Holder], absent: set[PersonId]) -> list[_Holder]:
+    """Return who has the seat: the strongest of those who speak; an empty seat (person None) speaks too."""
+    speaking = [one for one in holders if one.person_id not in absent]
+    strength = max((one.strength for one in speaking), default=SEAT_STRENGTH)
+    return [one for one in speaking if one.strength == strength]
+
+
+def _replaced_there(holders: Sequence[_Holder], override: Override, absent: set[PersonId]) -> list[_Holder]:
+    there = _strongest(holders, absent)
+    return [_given(one, override) if one in there else one for one in holders]
 
 
 def _changed(holders: Sequence[_Holder], override: Override) -> list[_Holder]:
-    return [_settled(one, override) if one.person_id == override.removed else one for one in holders]
+    return [_given(one, override) if one.person_id == override.removed else one for one in holders]
 
 
-def _settled(holder: _Holder, override: Override) -> _Holder:
-    return replace(holder, person_id=override.added, origin=f"override:{override.override_id}", is_settled=True)
+def _given(holder: _Holder, override: Override) -> _Holder:
+    return replace(holder, person_id=override.added, origin=f"override:{override.override_id}")
 
 
 def _shift(line_id: LineId, holder: _Holder, start: datetime, end: datetime) -> Shift:

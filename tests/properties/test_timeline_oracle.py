@@ -79,8 +79,11 @@ def all_slots(roster: Roster) -> list[Slot]:
 def said(roster: Roster, slots: list[Slot], at: datetime) -> set[PersonId]:
     """Return who is on duty by the rules, read aloud for one instant."""
     (only,) = roster.lines
-    # (strength, who, chosen by an override)
-    seat: list[tuple[tuple[int, int], PersonId | None, bool]] = [((0, 0), None, False) for s in slots if at in s.span]
+    away = {one.person_id for one in roster.absences if at in one.span}
+    seat: list[tuple[tuple[int, int], PersonId | None]] = [((0, 0), None) for slot in slots if at in slot.span]
+    if not only.rules:
+        asked = [one for one in roster.overrides if one.kind is OverrideKind.REPLACE and one.removed is None]
+        seat += [((0, 0), None) for one in asked if at in one.span]
     for rotation in roster.rotations:
         turn = 0
         for slot in slots:
@@ -88,9 +91,9 @@ def said(roster: Roster, slots: list[Slot], at: datetime) -> set[PersonId]:
                 continue
             if at in slot.span and rotation.participants:
                 who = rotation.participants[turn // rotation.shifts_per_turn % len(rotation.participants)]
-                seat.append(((1, rotation.priority), who, False))
+                seat.append(((1, rotation.priority), who))
             turn += 1
-    seat += [((2, 0), plan.person_id, False) for plan in roster.plans if at in plan.span]
+    seat += [((2, 0), plan.person_id) for plan in roster.plans if at in plan.span]
     extra: list[PersonId | None] = []
     for one in sorted(roster.overrides, key=lambda one: one.created_at or datetime.min.replace(tzinfo=UTC)):
         if at not in one.span:
@@ -98,16 +101,14 @@ def said(roster: Roster, slots: list[Slot], at: datetime) -> set[PersonId]:
         if one.kind is OverrideKind.ADD:
             extra.append(one.added)
         elif one.removed is None:
-            if seat or not only.rules:
-                seat = [((9, 9), one.added, True)]
+            best = max((strength for strength, who in seat if who not in away), default=None)
+            seat = [(s, one.added if s == best and who not in away else who) for s, who in seat]
             extra = []
         else:
-            seat = [(s, one.added, True) if who == one.removed else (s, who, done) for s, who, done in seat]
+            seat = [(s, one.added if who == one.removed else who) for s, who in seat]
             extra = [one.added if who == one.removed else who for who in extra]
-    away = {one.person_id for one in roster.absences if at in one.span}
-    speaking = [(strength, who) for strength, who, chosen in seat if chosen or who not in away]
-    best = max((strength for strength, _ in speaking), default=None)
-    return {who for who in [*(w for s, w in speaking if s == best), *extra] if who is not None and who not in away}
+    best = max((strength for strength, who in seat if who not in away), default=None)
+    return {who for who in [*(w for s, w in seat if s == best), *extra] if who is not None and who not in away}
 
 
 def instants(roster: Roster) -> list[datetime]:

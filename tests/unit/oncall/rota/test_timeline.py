@@ -186,7 +186,15 @@ def test_who_gave_a_shift_away_and_then_goes_on_leave_does_not_take_the_other_on
     assert people_at(given, LATE) == "C"
 
 
-def test_who_took_a_shift_and_is_away_leaves_it_empty_because_nobody_expects_to_be_called() -> None:
+@pytest.mark.parametrize("removed", ["B", ""])
+def test_when_who_took_a_shift_is_away_the_layer_below_speaks_and_who_gave_it_does_not(removed: str) -> None:
+    layers = (turns("A", "2026-01-01"), turns("B", "2026-01-01", priority=1))
+    taken = override("o", OverrideKind.REPLACE, *MONDAY_NIGHT, added="C", removed=removed)
+
+    assert people_at(timeline(*layers, away=[("C", LATE, EARLY)], overrides=[taken]), LATE) == "A"
+
+
+def test_without_a_layer_below_a_shift_whose_taker_is_away_is_empty() -> None:
     empty = timeline(
         turns("A", "2026-02-02"),
         away=[("C", LATE, EARLY)],
