@@ -1,0 +1,190 @@
+"""The board as the engine sees it: open cases from their logs, readers from the roster and from the night's log.
+
+Pure: everything is passed in. Times on a board are seconds since 1970 UTC.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from oncall.directory import PersonId
+from oncall.engine.duty import CalledBackup, Duty
+from oncall.engine.in_force import InForce
+from oncall.reading.board import Board, CallableBackup, Reader, ReadyCase
+from oncall.rota import legal
+from oncall.rota.model import LineKind, Shift
+from oncall.spans import Span, union
+
+
+class Read(NamedTuple):
+    """One case read by somebody: seconds since 1970 UTC."""
+
+    person_id: PersonId
+    opened_at_s: float
+    signed_at_s: float
+    patient_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tonight:
+    """What a board is made of beside the rules: the open cases' projections and what happened this night."""
+
+    ready: tuple[ReadyCase, ...]
+    duty: Duty
+    reads: tuple[Read, ...] = ()
+    ready_times_s: tuple[float, ...] = ()
+
+
+def board_at(now: datetime, tonight: Tonight, rules: InForce, *, is_law_checked: bool = True) -> Board:
+    """Return the board at `now`.
+
+    Parameters
+    ----------
+    is_law_checked : bool
+        False leaves the refusals of backups out: for a first forecast, most of which want nobody called.
+    """
+    roster_readers = _rostered(now, rules)
+    called = {
+        person_id: backup for person_id, backup in tonight.duty.backups.items() if person_id not in roster_readers
+    }
+    spans = {**roster_readers, **{person: Span(start=one.arrives_at, end=max(one.until, one.arrives_at + _MOMENT))
+                                  for person, one in called.items()}}  # fmt: skip
+    readers = [
+        _reader(person_id, span, tonight, is_backup=person_id in called) for person_id, span in sorted(spans.items())
+    ]
+    return Board(
+        now_s=now.timestamp(),
+        cases=tonight.ready,
+        readers=tuple(_with_reads(readers, tonight.reads)),
+        backups=tuple(_backups(now, tonight.duty, rules, frozenset(spans), is_law_checked=is_law_checked)),
+        ready_times_s=tonight.ready_times_s,
+        utc_offset_s=_utc_offset_s(now, rules),
+    )
+
+
+def refusal(person_id: PersonId, line_id: str, now: datetime, rules: InForce) -> str:
+    """Return which rule of law forbids calling somebody from a backup line now, with the shift; '' when none does."""
+    line = next(line for line in rules.roster.lines if line.line_id == line_id)
+    arrives_at = now + timedelta(seconds=rules.engine.backup_arrival_s)
+    span = Span(start=arrives_at, end=arrives_at + timedelta(seconds=rules.engine.backup_paid_s))
+    broken = legal.may_add(
+        person_id,
+        span,
+        # Called in, they work: the law of rest counts it as duty, not as being at home.
+        replace(line, kind=LineKind.DUTY),
+        rules.timeline,
+        rules.roster,
+        rules.directory,
+        rules.limits,
+        is_emergency=True,
+    )
+    return broken[0].message_en if broken else ""
+
+
+# A span is never empty; a backup let go before arriving is there for no time that matters.
+_MOMENT = timedelta(microseconds=1)
+
+
+def _rostered(now: datetime, rules: InForce) -> dict[PersonId, Span]:
+    """Return until when those on a duty line stay, and from when those who come within the horizon are there."""
+    ahead = Span(start=now, end=now + timedelta(seconds=rules.engine.horizon_s))
+    duty_lines = rules.lines_of(LineKind.DUTY)
+    found: dict[PersonId, list[Span]] = {}
+    for shift in _around(ahead, rules):
+        if shift.line_id in duty_lines:
+            found.setdefault(shift.person_id, []).append(shift.span)
+    # Evening and night of one person in a row are one duty.
+    runs = {person_id: [span for span in union(spans) if span.overlaps(ahead)] for person_id, spans in found.items()}
+    return {person_id: spans[0] for person_id, spans in runs.items() if spans}
+
+
+def _around(ahead: Span, rules: InForce) -> Iterable[Shift]:
+    instants = [ahead.start]
+    # One who is on duty now may go on in the next shift, and that one begins before the horizon or not.
+    change = rules.timeline.next_change(ahead.start)
+    while change is not None and change < ahead.end:
+        instants.append(change)
+        change = rules.timeline.next_change(change)
+    if change is not None:
+        instants.append(change)
+    for instant in instants:
+        yield from rules.timeline.on_duty(instant)
+
+
+def _reader(person_id: PersonId, span: Span, tonight: Tonight, *, is_backup: bool) -> Reader:
+    return Reader(
+        person_id=person_id,
+        on_duty_from_s=span.start.timestamp(),
+        off_duty_at_s=span.end.timestamp(),
+        is_backup=is_backup,
+        is_unavailable=person_id in tonight.duty.unavailable,
+    )
+
+
+def _with_reads(readers: Sequence[Reader], reads: Sequence[Read]) -> Iterable[Reader]:
+    by_person: dict[PersonId, list[Read]] = {}
+    for read in reads:
+        by_person.setdefault(read.person_id, []).append(read)
+    for reader in readers:
+        theirs = [one for one in by_person.get(reader.person_id, ()) if one.signed_at_s >= reader.on_duty_from_s]
+        if not theirs:
+            yield reader
+            continue
+        yield replace(
+            reader,
+            read_s=sum(one.signed_at_s - one.opened_at_s for one in theirs),
+            cases_read=len(theirs),
+            patients=frozenset(one.patient_key for one in theirs if one.patient_key),
+        )
+
+
+def _backups(
+    now: datetime, duty: Duty, rules: InForce, present: frozenset[PersonId], *, is_law_checked: bool
+) -> Iterable[CallableBackup]:
+    lines = rules.lines_of(LineKind.BACKUP)
+    for shift in rules.timeline.on_duty(now):
+        person_id = shift.person_id
+        if shift.line_id not in lines or person_id in present or person_id in duty.backups:
+            continue
+        why = _unreachable(person_id, duty, shift)
+        if not why and is_law_checked:
+            why = refusal(person_id, shift.line_id, now, rules)
+        yield CallableBackup(
+            person_id=person_id,
+            line_id=shift.line_id,
+            arrival_s=rules.engine.backup_arrival_s,
+            paid_s_min=rules.engine.backup_paid_s,
+            refusal=why,
+        )
+
+
+def _unreachable(person_id: PersonId, duty: Duty, shift: Shift) -> str:
+    if person_id in duty.unavailable:
+        return f"unavailable: {duty.unavailable[person_id]}"
+    declined_at = duty.declined_at.get(person_id)
+    if declined_at is not None and declined_at in shift.span:
+        return "declined a call in this shift"
+    return ""
+
+
+def _utc_offset_s(now: datetime, rules: InForce) -> float:
+    zone = ZoneInfo(rules.roster.lines[0].time_zone) if rules.roster.lines else UTC
+    offset = now.astimezone(zone).utcoffset()
+    return 0.0 if offset is None else offset.total_seconds()
+
+
+def worked(backups: Mapping[PersonId, CalledBackup], released: Sequence[CalledBackup]) -> tuple[Shift, ...]:
+    """Return called backups' duty as shifts, for the ledger and for the law."""
+    every = [*released, *backups.values()]
+    return tuple(
+        Shift(
+            line_id=one.line_id,
+            person_id=one.person_id,
+            span=Span(start=one.arrives_at, end=one.until),
+            origin="call",
+        )
+        for one in every
+        if one.until > one.arrives_at
+    )

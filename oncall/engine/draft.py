@@ -1,0 +1,209 @@
+"""One decision while it is made: facts applied at once to copies, timers and messages gathered, nothing written.
+
+For: turning facts into chained events and everything that goes with them into one `Changes`. Not for: what to decide
+(`oncall.engine.reactions`), or writing (`oncall.engine.ports`).
+
+Invariants: the night itself is not touched, so a draft that is thrown away leaves no trace; facts the case refuses
+raise before anything is committed.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from oncall.case.commands import Context
+from oncall.case.event import CaseId, Event, Fact, chained
+from oncall.case.log import append_to
+from oncall.case.state import Case
+from oncall.chain import Chain
+from oncall.engine import duty as duty_log
+from oncall.engine.chain_rows import chain_from_json, chain_to_json
+from oncall.engine.duty import Duty
+from oncall.engine.in_force import InForce
+from oncall.engine.night import Night
+from oncall.engine.ports import Changes, Cursor, Store
+from oncall.messages import Message
+from oncall.notify import Sender
+from oncall.timers import Timer
+
+CHAIN_TIMER: Final = "chain"
+
+
+class Draft:
+    """A decision on one state of the night.
+
+    Parameters
+    ----------
+    night : Night
+        Caught up; only read.
+    store : Store
+        Where timers are looked up.
+    sender : Sender
+        What signs and links messages.
+    new_event_id : callable
+        Gives the id of the next event.
+    """
+
+    def __init__(
+        self,
+        night: Night,
+        rules: InForce,
+        store: Store,
+        now: datetime,
+        *,
+        sender: Sender,
+        new_event_id: Callable[[datetime], str],
+    ) -> None:
+        self.night = night
+        self.rules = rules
+        self.sender = sender
+        self.now = now
+        self.duty: Duty = night.duty
+        self.cases: dict[CaseId, Case] = {}
+        self.events: list[Event] = []
+        self.messages: list[Message] = []
+        self.cursors: list[Cursor] = []
+        self._store = store
+        self._new_event_id = new_event_id
+        self._stream_head: tuple[int, str] | None = None
+        self._taken: list[Timer] = []
+        self._cancelled: dict[str, None] = {}
+        self._set: dict[str, Timer] = {}
+        self._cancelled_chains: list[str] = []
+
+    # Cases and facts
+
+    @property
+    def context(self) -> Context:
+        """Who acts when nobody asks: the engine itself, by the rules in force."""
+        return Context(
+            now=self.now, policy_version=self.rules.reading.version, roster_version=self.rules.roster.version
+        )
+
+    def fact(self, event_type: str, **payload: Any) -> Fact:
+        """Return a fact of the engine itself at this time."""
+        return self.stamped(Fact(type=event_type, occurred_at=self.now, payload=payload))
+
+    def stamped(self, fact: Fact) -> Fact:
+        """Return a fact with the versions of the rules that led to it."""
+        return replace(fact, policy_version=self.rules.reading.version, roster_version=self.rules.roster.version)
+
+    def find(self, case_id: CaseId) -> Case | None:
+        """Return the case as this draft leaves it, or None."""
+        return self.cases.get(case_id) or self.night.cases.get(case_id)
+
+    def case(self, case_id: CaseId) -> Case:
+        """Return a case that is known to exist."""
+        found = self.find(case_id)
+        assert found is not None, "a case is opened by its first event before it is asked for"
+        return found
+
+    def every_case(self) -> list[Case]:
+        """Return all cases that the engine holds, as this draft leaves them."""
+        return list({**self.night.cases, **self.cases}.values())
+
+    def record(self, case_id: CaseId, *facts: Fact) -> list[Event]:
+        """Append facts to a case.
+
+        Raises
+        ------
+        foundation.errors.Refused
+            If the case's state does not allow one of them.
+        foundation.errors.PeerError
+            If the vocabulary does not know one of them.
+        """
+        before = self.find(case_id)
+        seq = 0 if before is None else before.seq
+        events, after = append_to(before, case_id, seq, facts, self.now, self._new_event_id)
+        if after is not None:
+            self.cases[case_id] = after
+        self.events += events
+        return list(events)
+
+    def record_duty(self, *facts: Fact) -> None:
+        """Append facts to the night's log."""
+        stream = duty_log.stream_of(self.now)
+        for fact in facts:
+            duty_log.check(fact)
+            seq, prev_hash = self._stream_head or self.night.stream_head(stream)
+            event = chained(
+                stream, seq + 1, prev_hash, fact, recorded_at=self.now, event_id=self._new_event_id(self.now)
+            )
+            self._stream_head = (event.seq, event.hash)
+            self.duty = duty_log.apply(self.duty, event)
+            self.events.append(event)
+
+    # Timers
+
+    def take(self, timer: Timer) -> None:
+        """Consume a due timer with this decision."""
+        self._taken.append(timer)
+
+    def set_timer(self, timer: Timer) -> None:
+        """Set a timer when the decision is committed; the last one of a key counts."""
+        self._cancelled.pop(timer.timer_key, None)
+        self._set[timer.timer_key] = timer
+
+    def cancel_timer(self, timer_key: str) -> None:
+        """Remove a timer when the decision is committed."""
+        self._set.pop(timer_key, None)
+        self._cancelled[timer_key] = None
+
+    def timer(self, timer_key: str) -> Timer | None:
+        """Return a timer as this draft leaves it."""
+        if timer_key in self._set:
+            return self._set[timer_key]
+        if timer_key in self._cancelled or any(taken.timer_key == timer_key for taken in self._taken):
+            return None
+        return self._store.find_timer(timer_key)
+
+    # Chains, which live in their timers' rows
+
+    def chain(self, chain_id: str) -> Chain | None:
+        """Return a running chain; None when there is none of this id, or it has ended."""
+        key = chain_key(chain_id)
+        found = self._set.get(key)
+        if found is None and key not in self._cancelled:
+            # The timer that is being acted on holds it too.
+            found = next((taken for taken in self._taken if taken.timer_key == key), None)
+            found = found or self._store.find_timer(key)
+        return None if found is None else chain_from_json(found.payload)
+
+    def keep_chain(self, chain: Chain) -> None:
+        """Keep a chain with its next alarm; an ended one has no timer."""
+        if chain.next_alarm_at is None:
+            self.cancel_timer(chain_key(chain.chain_id))
+            return
+        self.set_timer(
+            Timer(
+                timer_key=chain_key(chain.chain_id),
+                kind=CHAIN_TIMER,
+                due_at=chain.next_alarm_at,
+                case_id=chain.subject.case_id,
+                payload=chain_to_json(chain),
+            )
+        )
+
+    def cancel_pages(self, chain_id: str) -> None:
+        """Take back what no channel has yet of a chain."""
+        self.messages = [message for message in self.messages if message.chain_id != chain_id]
+        self._cancelled_chains.append(chain_id)
+
+    def finish(self) -> Changes:
+        """Return everything as one value to commit."""
+        return Changes(
+            events=tuple(self.events),
+            cases=tuple(self.cases.values()),
+            timers_taken=tuple(self._taken),
+            timers_cancelled=tuple(self._cancelled),
+            timers_set=tuple(self._set.values()),
+            cancelled_chains=tuple(dict.fromkeys(self._cancelled_chains)),
+            messages=tuple(self.messages),
+            cursors=tuple(self.cursors),
+        )
+
+
+def chain_key(chain_id: str) -> str:
+    """Return the key of a chain's timer."""
+    return f"{CHAIN_TIMER}:{chain_id}"

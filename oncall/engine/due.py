@@ -1,0 +1,260 @@
+"""What is done when a timer is due, within a decision: one function for each kind of timer.
+
+For: steps of chains, the minute's forecast, handover at a change of shift, silence of a called backup. Not for: taking
+the timer, which whoever calls does in the same decision, or the clock.
+
+Invariants: each function is told the present time and may be late; it does one step and sets what is due next.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Final
+
+from oncall.case.commands import record_silence
+from oncall.case.event import microseconds
+from oncall.case.regions import ReadingState
+from oncall.chain import Chain, ChainState, Due
+from oncall.directory import PersonId
+from oncall.engine import assigning, paging, watching
+from oncall.engine.boards import board_at
+from oncall.engine.draft import CHAIN_TIMER, Draft
+from oncall.engine.duty import DutyType
+from oncall.ladder import Target
+from oncall.notify import NoticeKind
+from oncall.reading.forecast import BackupCall, BackupStay, Forecast, forecast
+from oncall.reading.handover import Handover, handover
+from oncall.rota.model import LineKind
+from oncall.timers import Timer
+
+FORECAST: Final = "forecast"
+HANDOVER: Final = "handover"
+BACKUP_ANSWER: Final = "backup_answer"
+
+SILENCE: Final = "silence"
+"""Why somebody counts as unavailable until they do anything."""
+
+
+def chain_due(draft: Draft, timer: Timer) -> None:
+    """Take the next step of a chain: page again, or the next person."""
+    chain_id = timer.timer_key.removeprefix(f"{CHAIN_TIMER}:")
+    chain = draft.chain(chain_id)
+    assert chain is not None, "a chain's timer holds it"
+    case = draft.find(chain.subject.case_id)
+    if case is None or not case.is_open:
+        draft.cancel_timer(timer.timer_key)
+        return
+    if chain_id.rpartition("/")[2].startswith(paging.READER_WANTED):
+        _note_silence(draft, chain)
+    after = paging.tell(draft, chain, Due(callees=paging.callees_of(draft, draft.case(case.case_id))))
+    _give_to_next(draft, chain, after)
+    assigning.assign(draft)
+
+
+def _note_silence(draft: Draft, chain: Chain) -> None:
+    """Record that the reader who has the case did not answer, when their step ends."""
+    case = draft.case(chain.subject.case_id)
+    reader = case.reading.assigned_to
+    is_over = chain.step_ends_at is not None and draft.now >= chain.step_ends_at and chain.state is ChainState.RUNNING
+    asked = {paged.person_id for paged in chain.paged}
+    if not is_over or reader is None or reader not in asked or case.reading.state is not ReadingState.ASSIGNED:
+        return
+    since = case.reading.assigned_at or draft.now
+    silent_s = (draft.now - since).total_seconds()
+    draft.record(case.case_id, *record_silence(case, reader, draft.context, silent_s=silent_s))
+    is_reading = any(other.reading.claimed_by == reader and other.is_ready for other in draft.every_case())
+    # Who reads another case is there, and busy; who does nothing at all may be asleep, and gets nothing new.
+    if not is_reading and reader not in draft.duty.unavailable:
+        draft.record_duty(draft.fact(DutyType.READER_UNAVAILABLE, person_id=reader, reason=SILENCE))
+
+
+def _give_to_next(draft: Draft, before: Chain, after: Chain) -> None:
+    """Put the case on the list of the reader who is asked now instead of the silent one."""
+    if after.position == before.position or not after.paged or after.state is not ChainState.RUNNING:
+        return
+    if after.ladder.steps[after.position].target is not Target.ANOTHER_READER:
+        return
+    case = draft.case(after.subject.case_id)
+    if case.reading.state in {ReadingState.QUEUED, ReadingState.ASSIGNED}:
+        assigning.give(draft, case, after.paged[0].person_id, SILENCE)
+
+
+def watch_due(draft: Draft, timer: Timer) -> None:
+    """Look at one case."""
+    case = None if timer.case_id is None else draft.find(timer.case_id)
+    if case is not None and case.is_open:
+        watching.look(draft, case, timer)
+
+
+def forecast_due(draft: Draft, timer: Timer) -> None:
+    """Ask every minute whether the hour will hold; call, keep or release backups."""
+    every = timedelta(seconds=draft.rules.engine.forecast_every_s)
+    draft.set_timer(Timer(timer_key=FORECAST, kind=FORECAST, due_at=_next_beat(timer.due_at, every, draft.now)))
+    if not draft.duty.backups and not any(case.is_ready for case in draft.every_case()):
+        return
+    found = _forecast(draft)
+    for stay in found.stays:
+        _keep(draft, stay)
+    if found.call is not None:
+        _call(draft, found.call)
+    for person_id, why in found.refusals if found.call is None else ():
+        _note_refusal(draft, person_id, why)
+    _release(draft)
+    assigning.assign(draft)
+
+
+def _forecast(draft: Draft) -> Forecast:
+    """Return the forecast; the law is asked only when somebody would be called, because that costs most."""
+    rules, seen = draft.rules, assigning.tonight(draft)
+    first = forecast(board_at(draft.now, seen, rules, is_law_checked=False), rules.directory, rules.reading)
+    if first.call is None:
+        return first
+    return forecast(board_at(draft.now, seen, rules), rules.directory, rules.reading)
+
+
+def _call(draft: Draft, call: BackupCall) -> None:
+    arrives_at = datetime.fromtimestamp(call.arrives_at_s, tz=draft.now.tzinfo)
+    until = datetime.fromtimestamp(call.paid_until_s, tz=draft.now.tzinfo)
+    call_backup(draft, call.person_id, call.line_id, arrives_at, until, avoided=call.breaches_avoided)
+
+
+def call_backup(
+    draft: Draft, person_id: PersonId, line_id: str, arrives_at: datetime, until: datetime, *, avoided: float = 0.0
+) -> None:
+    """Call somebody from home: recorded, told, and their silence watched."""
+    draft.record_duty(
+        draft.fact(
+            DutyType.BACKUP_CALLED,
+            person_id=person_id,
+            line_id=line_id,
+            arrives_at_us=microseconds(arrives_at),
+            until_us=microseconds(until),
+            breaches_avoided=avoided,
+        )
+    )
+    key = f"backup:{person_id}:{microseconds(draft.now)}"
+    in_s = (arrives_at - draft.now).total_seconds()
+    if not paging.notice(draft, person_id, NoticeKind.BACKUP_CALL, key, place="Telegarde", at_s=in_s, chain_id=key):
+        draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason="no_contact_method"))
+        return
+    draft.set_timer(
+        Timer(
+            timer_key=f"{BACKUP_ANSWER}:{person_id}",
+            kind=BACKUP_ANSWER,
+            due_at=draft.now + timedelta(seconds=draft.rules.engine.backup_answer_s),
+            payload={"person_id": person_id, "called_at_us": microseconds(draft.now)},
+        )
+    )
+
+
+def backup_answer_due(draft: Draft, timer: Timer) -> None:
+    """A called backup has not answered: call the next one, now."""
+    person_id = PersonId(timer.payload["person_id"])
+    backup = draft.duty.backups.get(person_id)
+    is_same = backup is not None and microseconds(backup.called_at) == timer.payload["called_at_us"]
+    if backup is None or not is_same or backup.confirmed_at is not None:
+        return
+    draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason=SILENCE))
+    call_next(draft)
+
+
+def call_next(draft: Draft) -> None:
+    """Call another backup if the forecast still wants one."""
+    found = _forecast(draft)
+    if found.call is not None:
+        _call(draft, found.call)
+    assigning.assign(draft)
+
+
+def _keep(draft: Draft, stay: BackupStay) -> None:
+    backup = draft.duty.backups.get(stay.person_id)
+    until_us = round(stay.until_s * 1_000_000)
+    if backup is not None and until_us != microseconds(backup.until):
+        draft.record_duty(draft.fact(DutyType.BACKUP_EXTENDED, person_id=stay.person_id, until_us=until_us))
+
+
+def _release(draft: Draft) -> None:
+    """Let called readers go whose time is over and who have nothing open."""
+    busy = {case.reading.claimed_by for case in draft.every_case() if case.is_ready}
+    for backup in list(draft.duty.backups.values()):
+        if backup.until > draft.now or backup.person_id in busy:
+            continue
+        draft.record_duty(draft.fact(DutyType.BACKUP_RELEASED, person_id=backup.person_id))
+        key = f"released:{backup.person_id}:{microseconds(backup.called_at)}"
+        paging.notice(draft, backup.person_id, NoticeKind.BACKUP_RELEASED, key, place="Telegarde")
+
+
+def _note_refusal(draft: Draft, person_id: PersonId, why: str) -> None:
+    """Record once an hour by which rule somebody on the backup line was not called."""
+    key = f"refused:{person_id}"
+    noted = draft.timer(key)
+    if noted is None:
+        draft.record_duty(draft.fact(DutyType.BACKUP_REFUSED, person_id=person_id, reason=why))
+        draft.set_timer(Timer(timer_key=key, kind="forget", due_at=draft.now + timedelta(hours=1)))
+
+
+def handover_due(draft: Draft, timer: Timer) -> None:
+    """At a change of shift: who leaves hands over what they have not opened, with a list; who comes is told."""
+    rules, now = draft.rules, draft.now
+    set_handover_timer(draft)
+    before = set(rules.on(LineKind.DUTY, timer.due_at - timedelta(microseconds=1)))
+    after = set(rules.on(LineKind.DUTY, now))
+    leaving, arriving = frozenset(before - after), frozenset(after - before)
+    for person_id in sorted(leaving | arriving):
+        if draft.duty.unavailable.get(person_id) == SILENCE:
+            draft.record_duty(draft.fact(DutyType.READER_BACK, person_id=person_id))
+    if not leaving and not arriving:
+        return
+    found = handover(assigning.board(draft), leaving, arriving, rules.directory, rules.reading)
+    _offer(draft, found, timer.due_at)
+    assigning.assign(draft)
+
+
+def _offer(draft: Draft, found: Handover, at: datetime) -> None:
+    items = [[item.case_id, item.state.value, item.from_person, item.to_person, item.is_kept] for item in found.items]
+    draft.record_duty(
+        draft.fact(DutyType.HANDOVER_OFFERED, leaving=list(found.leaving), arriving=list(found.arriving), items=items)
+    )
+    for person_id in found.arriving:
+        key = f"handover:{person_id}:{microseconds(at)}"
+        paging.notice(draft, person_id, NoticeKind.HANDOVER, key, place="Telegarde", count=len(found.items))
+
+
+def set_handover_timer(draft: Draft) -> None:
+    """Set the timer of the next change of shift."""
+    change = draft.rules.timeline.next_change(draft.now)
+    if change is not None:
+        draft.set_timer(Timer(timer_key=HANDOVER, kind=HANDOVER, due_at=change))
+
+
+def forget_due(_draft: Draft, _timer: Timer) -> None:
+    """Nothing: the timer's being there was its meaning."""
+
+
+Handler = Callable[[Draft, Timer], None]
+
+HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
+    {
+        CHAIN_TIMER: chain_due,
+        watching.WATCH: watch_due,
+        FORECAST: forecast_due,
+        HANDOVER: handover_due,
+        BACKUP_ANSWER: backup_answer_due,
+        "forget": forget_due,
+    }
+)
+"""What each kind of timer does when it is due."""
+
+
+def ensure_timers(draft: Draft) -> None:
+    """Set what must always be set: the forecast's beat and the next change of shift."""
+    if draft.timer(FORECAST) is None:
+        draft.set_timer(Timer(timer_key=FORECAST, kind=FORECAST, due_at=draft.now))
+    if draft.timer(HANDOVER) is None:
+        set_handover_timer(draft)
+
+
+def _next_beat(due_at: datetime, every: timedelta, now: datetime) -> datetime:
+    """Return the next beat of the same rhythm after `now`: a late one is not caught up on."""
+    missed = max(0, int((now - due_at) / every))
+    return due_at + every * (missed + 1)

@@ -1,0 +1,159 @@
+"""What happens on a night that belongs to no single case: backups called, readers gone, handovers, tests of contacts.
+
+Such facts have a log of their own, one stream from noon to noon UTC, chained like a case's. `Duty` is the fold over
+them. Streams share the table of case events; their id begins with `STREAM_PREFIX`, which no case's does.
+
+Invariants: payloads hold no patient data; a called backup is called once until released; who is unavailable stays so
+until back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+from foundation.errors import PeerError
+from oncall.case.event import CaseId, Event, Fact
+from oncall.directory import LineId, PersonId
+from oncall.timers import instant_of_us
+
+STREAM_PREFIX: Final = "duty:"
+_NOON: Final = timedelta(hours=12)
+
+
+class DutyType(StrEnum):
+    """Everything that can happen to a night, in the past tense."""
+
+    BACKUP_CALLED = "backup.called"
+    BACKUP_CONFIRMED = "backup.confirmed"
+    BACKUP_DECLINED = "backup.declined"
+    BACKUP_EXTENDED = "backup.extended"
+    BACKUP_RELEASED = "backup.released"
+    BACKUP_REFUSED = "backup.refused_by_rule"
+    READER_UNAVAILABLE = "reader.unavailable"
+    READER_BACK = "reader.back"
+    HANDOVER_OFFERED = "handover.offered"
+    HANDOVER_ACCEPTED = "handover.accepted"
+    PROVIDER_TOOK_OVER = "provider.took_over"
+    CONTACT_TEST_SENT = "contact_test.sent"
+    CONTACT_TEST_ANSWERED = "contact_test.answered"
+    CONTACT_TEST_FAILED = "contact_test.failed"
+    ESCALATION = "duty.escalation"
+    DOCUMENTS_CHANGED = "documents.changed"
+    ACTION_FAILED = "action.failed"
+
+
+_REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        DutyType.BACKUP_CALLED: frozenset({"person_id", "line_id", "arrives_at_us", "until_us"}),
+        DutyType.BACKUP_CONFIRMED: frozenset({"person_id"}),
+        DutyType.BACKUP_DECLINED: frozenset({"person_id"}),
+        DutyType.BACKUP_EXTENDED: frozenset({"person_id", "until_us"}),
+        DutyType.BACKUP_RELEASED: frozenset({"person_id"}),
+        DutyType.READER_UNAVAILABLE: frozenset({"person_id", "reason"}),
+        DutyType.READER_BACK: frozenset({"person_id"}),
+    }
+)
+
+
+def stream_of(now: datetime) -> CaseId:
+    """Return the stream that a fact recorded at `now` (aware UTC) goes into."""
+    return CaseId(f"{STREAM_PREFIX}{(now - _NOON).date().isoformat()}")
+
+
+def is_stream(case_id: CaseId) -> bool:
+    """Tell a duty stream from a case."""
+    return case_id.startswith(STREAM_PREFIX)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CalledBackup:
+    """Somebody called from home: reads from `arrives_at`, planned until `until` (UTC); `confirmed_at` is their yes."""
+
+    person_id: PersonId
+    line_id: LineId
+    called_at: datetime
+    arrives_at: datetime
+    until: datetime
+    confirmed_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Duty:
+    """The night beside its cases. ``calls`` counts backup calls, ``was_backup`` are those released again."""
+
+    backups: Mapping[PersonId, CalledBackup] = field(default_factory=dict)
+    released: tuple[CalledBackup, ...] = ()
+    unavailable: Mapping[PersonId, str] = field(default_factory=dict)
+    declined_at: Mapping[PersonId, datetime] = field(default_factory=dict)
+    failed_contacts: frozenset[PersonId] = frozenset()
+    calls: int = 0
+
+
+# What is kept of released backups: their duty counts for rest and double calls until well after the night.
+_RELEASED_KEPT: Final = 64
+
+
+def check(fact: Fact) -> None:
+    """Refuse a fact that no night knows.
+
+    Raises
+    ------
+    PeerError
+        If its type is unknown or a payload key is missing.
+    """
+    if fact.type not in set(DutyType):
+        raise PeerError(f"no event of a night is called {fact.type!r}; oncall.engine.duty lists them")
+    missing = _REQUIRED.get(fact.type, frozenset()) - fact.payload.keys()
+    if missing:
+        raise PeerError(f"{fact.type} needs {sorted(missing)} in its payload")
+
+
+def apply(duty: Duty, event: Event) -> Duty:
+    """Return the night after one more of its events; types that change nothing are only kept in the log."""
+    payload, at = event.fact.payload, event.fact.occurred_at
+    person_id = PersonId(str(payload.get("person_id", "")))
+    match event.type:
+        case DutyType.BACKUP_CALLED:
+            called = CalledBackup(
+                person_id=person_id,
+                line_id=LineId(payload["line_id"]),
+                called_at=at,
+                arrives_at=instant_of_us(payload["arrives_at_us"]),
+                until=instant_of_us(payload["until_us"]),
+            )
+            return replace(duty, backups={**duty.backups, person_id: called}, calls=duty.calls + 1)
+        case DutyType.BACKUP_CONFIRMED:
+            return _changed(duty, person_id, confirmed_at=at)
+        case DutyType.BACKUP_EXTENDED:
+            return _changed(duty, person_id, until=instant_of_us(payload["until_us"]))
+        case DutyType.BACKUP_DECLINED:
+            declined = {**duty.declined_at, person_id: at}
+            return replace(_without(duty, person_id), declined_at=declined)
+        case DutyType.BACKUP_RELEASED:
+            backup = duty.backups.get(person_id)
+            kept = () if backup is None else (replace(backup, until=min(backup.until, at)),)
+            return replace(_without(duty, person_id), released=(*duty.released, *kept)[-_RELEASED_KEPT:])
+        case DutyType.READER_UNAVAILABLE:
+            return replace(duty, unavailable={**duty.unavailable, person_id: str(payload["reason"])})
+        case DutyType.READER_BACK:
+            left = {gone: why for gone, why in duty.unavailable.items() if gone != person_id}
+            return replace(duty, unavailable=left)
+        case DutyType.CONTACT_TEST_FAILED:
+            return replace(duty, failed_contacts=duty.failed_contacts | {person_id})
+        case DutyType.CONTACT_TEST_ANSWERED:
+            return replace(duty, failed_contacts=duty.failed_contacts - {person_id})
+    return duty
+
+
+def _changed(duty: Duty, person_id: PersonId, **changes: Any) -> Duty:
+    backup = duty.backups.get(person_id)
+    if backup is None:
+        return duty
+    return replace(duty, backups={**duty.backups, person_id: replace(backup, **changes)})
+
+
+def _without(duty: Duty, person_id: PersonId) -> Duty:
+    return replace(duty, backups={one: backup for one, backup in duty.backups.items() if one != person_id})

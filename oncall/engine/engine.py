@@ -1,0 +1,519 @@
+"""The engine: load, decide, commit. The only place that binds cases, roster, reading, escalation and messages.
+
+For: commands of people and programs, what is due, news of messages. Not for: the decisions themselves (rooms of
+`oncall`), who ticks (`oncall.engine.metronome`), or how messages travel (`oncall.dispatch`).
+
+Invariants
+----------
+* One decision is one commit, made on everything committed before it; if somebody was faster it is decided again.
+* After each commit every open case has a next alarm.
+* A due timer that cannot be acted on is logged, stays leased, and is tried again when the lease has run out: one
+  defect holds up one timer.
+* Time is passed in; the engine reads no clock.
+
+An engine is for one thread; several processes may each have one on the same store.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from foundation import log
+from foundation.errors import PeerError, Refused, Unavailable
+from oncall.case import commands, commands_report
+from oncall.case.commands import Context, Facts, NewRequest
+from oncall.case.event import SYSTEM, Actor, CaseId, Event, Fact, uuid7
+from oncall.case.regions import ReadingState
+from oncall.case.state import Case, fold
+from oncall.case.vocabulary import EventType
+from oncall.directory import PersonId
+from oncall.engine import assigning, due, paging, watching
+from oncall.engine.draft import Draft
+from oncall.engine.duty import DutyType
+from oncall.engine.in_force import Rules
+from oncall.engine.night import Night
+from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
+from oncall.messages import MessageState, News, Settled
+from oncall.notify import Sender
+from oncall.reading import assignment
+from oncall.reading.assignment import AssignmentDecision
+from oncall.reading.board import Board
+from oncall.timers import Timer
+
+DECISIONS_MAX: Final = 16
+"""How often one decision is made again because somebody was faster; then the caller is told to try again."""
+
+NEWS_CONSUMER: Final = "oncall.engine.news"
+"""Whose cursor on what became of messages."""
+
+_BEFORE_BOOT: Final = timedelta(hours=24)
+# Facts that change who should read what.
+_MOVES_THE_BOARD: Final = frozenset(
+    {
+        EventType.IMAGES_COMPLETE,
+        EventType.QUEUE_ENTERED,
+        EventType.ASSIGN_DECLINED,
+        EventType.ASSIGN_REVOKED,
+        EventType.READ_RELEASED,
+        EventType.READ_PARKED,
+        EventType.REPORT_SIGNED,
+        EventType.REQUEST_TRIAGED,
+        EventType.REQUEST_WITHDRAWN,
+    }
+)
+
+Command = Callable[[Case, Context], Facts]
+"""What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
+
+
+class Engine:
+    """Decides and commits on one store.
+
+    Parameters
+    ----------
+    store : Store
+        Where everything is kept.
+    rules : Rules
+        What is in force.
+    sender : Sender
+        What signs and links messages.
+    worker : str
+        Unique among those that share the store: it names leases.
+    new_event_id : callable
+        For replays; default UUIDs of version 7.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rules: Rules,
+        sender: Sender,
+        *,
+        worker: str,
+        new_event_id: Callable[[datetime], str] = uuid7,
+    ) -> None:
+        self._store = store
+        self._rules = rules
+        self._sender = sender
+        self._worker = worker
+        self._new_event_id = new_event_id
+        self._night = Night()
+        self._is_started = False
+
+    # Commands
+
+    def open_case(self, case_id: CaseId, request: NewRequest, now: datetime, *, actor: Actor = SYSTEM) -> Case:
+        """Begin a case with a submitted request (T0); the same request again changes nothing."""
+
+        def decide(draft: Draft) -> None:
+            if self._known(draft, case_id) is None:
+                context = self._context(draft, actor)
+                draft.record(case_id, *commands.open_from_request(request, context))
+
+        self._commit(now, decide)
+        return self.case(case_id)
+
+    def record_opening(self, case_id: CaseId, facts: Sequence[Fact], now: datetime) -> Case:
+        """Begin a case with facts that somebody else decided (a pre-alert, an unannounced study)."""
+
+        def decide(draft: Draft) -> None:
+            if self._known(draft, case_id) is None:
+                events = draft.record(case_id, *facts)
+                self._follow(draft, case_id, events)
+
+        self._commit(now, decide)
+        return self.case(case_id)
+
+    def execute(self, case_id: CaseId, command: Command, now: datetime, *, actor: Actor = SYSTEM) -> Case:
+        """Do what a command of `oncall.case.commands` says, and what follows from it.
+
+        Raises
+        ------
+        Refused
+            If there is no such case, or its state does not allow it; nothing has changed.
+        """
+
+        def decide(draft: Draft) -> None:
+            case = self._required(draft, case_id)
+            events = draft.record(case_id, *command(case, self._context(draft, actor)))
+            self._follow(draft, case_id, events)
+
+        self._commit(now, decide)
+        return self.case(case_id)
+
+    def complete_images(self, case_id: CaseId, now: datetime, *, rule: str, at: datetime | None = None) -> Case:
+        """T1: every image is there. Sets the contract's deadline, assigns, pages."""
+
+        def command(case: Case, context: Context) -> Facts:
+            policy = self._rules.at(now).reading
+            moved = Context(
+                now=context.now, happened_at=at, policy_version=context.policy_version,
+                roster_version=context.roster_version,
+            )  # fmt: skip
+            return commands.complete_images(
+                case,
+                moved,
+                rule=rule,
+                hour_s=policy.deadline_s[case.urgency],
+                target_s=policy.target_s[case.urgency] if case.request.target_s is None else None,
+            )
+
+        return self.execute(case_id, command, now)
+
+    def acknowledge(self, case_id: CaseId, person_id: PersonId, now: datetime, *, channel: str | None = None) -> Case:
+        """Somebody answers a page with yes: theirs from now on, if they may read it; its pages stop, and only its.
+
+        Who may not read it (a coordinator, the hospital) ends the pages and is on record; the case is watched on.
+        """
+        self._commit(now, lambda draft: self._acknowledge(draft, case_id, person_id, channel))
+        return self.case(case_id)
+
+    def decline(self, case_id: CaseId, person_id: PersonId, now: datetime, *, reason: str) -> Case:
+        """Somebody answers a page with no: the next one is asked at once."""
+        self._commit(now, lambda draft: self._decline(draft, case_id, person_id, reason))
+        return self.case(case_id)
+
+    def claim(self, case_id: CaseId, person_id: PersonId, now: datetime, *, transaction_uid: str) -> Case:
+        """A reader opens a case and locks it; on whosever list it was.
+
+        Raises
+        ------
+        oncall.engine.assigning.NotEligible
+            If a rule stands against it: licence, duty, rest, competence.
+        """
+
+        def decide(draft: Draft) -> None:
+            case = self._required(draft, case_id)
+            context = self._context(draft, Actor(who=person_id, role="reader"))
+            if case.reading.claimed_by != person_id:
+                assigning.ensure_may_open(draft, case, person_id)
+                if case.reading.claimed_by is None:
+                    case = assigning.give(draft, case, person_id, "opened")
+            self._is_back(draft, person_id)
+            draft.record(case_id, *commands.claim(case, person_id, context, transaction_uid=transaction_uid))
+            self._end_chains(draft, case_id, "opened")
+
+        self._commit(now, decide)
+        return self.case(case_id)
+
+    def sign(
+        self, case_id: CaseId, signer: PersonId, now: datetime, *, transaction_uid: str, content_hash: str = ""
+    ) -> Case:
+        """T3: the reader signs; the hour ends."""
+
+        def command(case: Case, context: Context) -> Facts:
+            return commands_report.sign(
+                case, signer, context, content_hash=content_hash, transaction_uid=transaction_uid
+            )
+
+        return self.execute(case_id, command, now, actor=Actor(who=signer, role="reader"))
+
+    def answer_backup_call(self, person_id: PersonId, now: datetime, *, is_coming: bool) -> None:
+        """A called backup says yes or no; after a no the next one is called at once."""
+        self._commit(now, lambda draft: self._answer_backup(draft, person_id, is_coming=is_coming))
+
+    def accept_handover(self, person_id: PersonId, now: datetime) -> None:
+        """A reader who has come takes over the list: recorded, with the time from which they answer for it."""
+        self._commit(now, lambda draft: draft.record_duty(draft.fact(DutyType.HANDOVER_ACCEPTED, person_id=person_id)))
+
+    def set_unavailable(self, person_id: PersonId, now: datetime, *, reason: str) -> None:
+        """A reader is gone (ill, network down): their unopened cases go to others at once, opened ones back."""
+
+        def decide(draft: Draft) -> None:
+            draft.record_duty(draft.fact(DutyType.READER_UNAVAILABLE, person_id=person_id, reason=reason))
+            for case in draft.every_case():
+                if case.is_ready and case.reading.claimed_by == person_id:
+                    draft.record(case.case_id, *commands.revoke(case, draft.context, reason=f"unavailable: {reason}"))
+            assigning.assign(draft)
+
+        self._commit(now, decide)
+
+    def set_available(self, person_id: PersonId, now: datetime) -> None:
+        """A reader is back."""
+
+        def decide(draft: Draft) -> None:
+            self._is_back(draft, person_id)
+            assigning.assign(draft)
+
+        self._commit(now, decide)
+
+    # Questions
+
+    def case(self, case_id: CaseId) -> Case:
+        """Return a case as it is committed.
+
+        Raises
+        ------
+        Refused
+            If there is none.
+        """
+        found = self._night.cases.get(case_id) or self._load(case_id)
+        if found is None:
+            raise Refused("there is no such case; look at the list of open cases")
+        return found
+
+    def open_cases(self, now: datetime) -> list[Case]:
+        """Return the open cases, oldest first."""
+        self._catch_up(now)
+        return sorted((case for case in self._night.cases.values() if case.is_open), key=lambda one: one.opened_at)
+
+    def board(self, now: datetime) -> Board:
+        """Return the board at `now`."""
+        self._catch_up(now)
+        return assigning.board(self._draft(now))
+
+    def next_case(self, person_id: PersonId, now: datetime) -> AssignmentDecision | None:
+        """Return the case that a free reader opens next, with the reasons; None when there is none for them."""
+        self._catch_up(now)
+        rules = self._rules.at(now)
+        return assignment.next_case(assigning.board(self._draft(now)), person_id, rules.directory, rules.reading)
+
+    @property
+    def night(self) -> Night:
+        """What was committed, folded: to be read, never changed."""
+        return self._night
+
+    # What is due
+
+    def start(self, now: datetime) -> None:
+        """Read what is open and set what must always be set; safe to repeat."""
+        self._commit(now, due.ensure_timers)
+
+    def next_due_at(self) -> datetime | None:
+        """Return when something is due next."""
+        return self._store.next_due_at()
+
+    def run_due(self, now: datetime) -> int:
+        """Do what is due at `now`; return how much that was."""
+        self.start_if_needed(now)
+        done = self.take_news(now)
+        while timers := self._store.lease_due(now, worker=self._worker):
+            for timer in timers:
+                self._act(timer, now)
+            done += len(timers)
+        return done
+
+    def start_if_needed(self, now: datetime) -> None:
+        """Start once."""
+        if not self._is_started:
+            self.start(now)
+            self._is_started = True
+
+    def take_news(self, now: datetime) -> int:
+        """Decide on what became of messages: failures go on by another method, answers are answers."""
+        taken = 0
+
+        def decide(draft: Draft) -> None:
+            nonlocal taken
+            position = self._store.cursor(NEWS_CONSUMER)
+            news = self._store.news_after(position)
+            taken = len(news)
+            for one in news:
+                self._hear(draft, one)
+            if news:
+                draft.cursors.append(Cursor(NEWS_CONSUMER, position, news[-1].position))
+
+        self._commit(now, decide)
+        return taken
+
+    def _act(self, timer: Timer, now: datetime) -> None:
+        handler = due.HANDLERS.get(timer.kind)
+        if handler is None:
+            log.error("timer_unknown", action=timer.kind)
+            return
+
+        def decide(draft: Draft) -> None:
+            # An earlier decision of this turn may have cancelled it, or set it anew.
+            if self._store.find_timer(timer.timer_key) != timer:
+                raise TimerNotHeld(f"the timer {timer.timer_key} is not what was leased any more")
+            draft.take(timer)
+            handler(draft, timer)
+
+        try:
+            self._commit(now, decide)
+        except TimerNotHeld:
+            log.debug("timer_taken_elsewhere", action=timer.kind)
+        except (Refused, PeerError) as error:
+            # A rule said no to what the engine itself wanted: a defect, which must not hold up the other timers.
+            log.error("timer_failed", action=timer.kind, error=type(error).__name__, message=str(error))
+
+    # One decision
+
+    def _commit(self, now: datetime, decide: Callable[[Draft], None]) -> None:
+        for _ in range(DECISIONS_MAX):
+            self._catch_up(now)
+            draft = self._draft(now)
+            decide(draft)
+            watching.watch(draft)
+            changes = draft.finish()
+            if changes == _NOTHING:
+                return
+            try:
+                added = self._store.commit(changes, head=self._night.position, worker=self._worker, now=now)
+            except HeadMoved:
+                continue
+            self._night.apply(added)
+            return
+        raise Unavailable(f"{DECISIONS_MAX} times others were faster; try again")
+
+    def _draft(self, now: datetime) -> Draft:
+        return Draft(
+            self._night, self._rules.at(now), self._store, now, sender=self._sender, new_event_id=self._new_event_id
+        )
+
+    def _catch_up(self, now: datetime) -> None:
+        if self._night.position == 0:
+            self._night.apply(self._store.events_since(now - _BEFORE_BOOT))
+            self._night.position = max(self._night.position, self._store.head())
+        else:
+            self._night.apply(self._store.events_after(self._night.position))
+
+    def _known(self, draft: Draft, case_id: CaseId) -> Case | None:
+        return draft.find(case_id) or self._load(case_id)
+
+    def _required(self, draft: Draft, case_id: CaseId) -> Case:
+        found = self._known(draft, case_id)
+        if found is None:
+            raise Refused("there is no such case; look at the list of open cases")
+        return found
+
+    def _load(self, case_id: CaseId) -> Case | None:
+        events = self._store.events_of(case_id)
+        if not events:
+            return None
+        case = fold(events)
+        self._night.adopt(case)
+        return case
+
+    def _context(self, draft: Draft, actor: Actor) -> Context:
+        rules = draft.rules
+        return Context(
+            now=draft.now, actor=actor, policy_version=rules.reading.version, roster_version=rules.roster.version
+        )
+
+    # What follows
+
+    def _follow(self, draft: Draft, case_id: CaseId, events: Sequence[Event]) -> None:
+        types = {event.type for event in events}
+        case = draft.case(case_id)
+        if EventType.REQUEST_TRIAGED in types:
+            paging.raised(draft, case)
+        if not case.is_ready:
+            self._end_chains(draft, case_id, "no_longer_to_be_read")
+        if types & _MOVES_THE_BOARD:
+            assigning.assign(draft)
+
+    def _end_chains(self, draft: Draft, case_id: CaseId, reason: str) -> None:
+        for mark in (paging.READER_WANTED, "d"):
+            paging.close(draft, draft.case(case_id), reason, mark)
+
+    def _acknowledge(self, draft: Draft, case_id: CaseId, person_id: PersonId, channel: str | None) -> None:
+        case = self._required(draft, case_id)
+        context = self._context(draft, Actor(who=person_id, role="reader"))
+        self._is_back(draft, person_id)
+        self._call_if_backup(draft, person_id)
+        if case.reading.state in _UNOPENED and self._may_take(draft, case, person_id):
+            case = assigning.give(draft, case, person_id, "answered")
+            draft.record(case_id, *commands.acknowledge(case, person_id, context, channel=channel))
+        paging.answered(draft, draft.case(case_id), person_id)
+        for mark in ("d", "t"):
+            self._answer_other(draft, case_id, person_id, mark)
+
+    def _answer_other(self, draft: Draft, case_id: CaseId, person_id: PersonId, mark: str) -> None:
+        chain_id = paging.running_chain(draft.case(case_id), mark)
+        chain = None if chain_id is None else draft.chain(chain_id)
+        if chain is not None and any(paged.person_id == person_id for paged in chain.paged):
+            paging.acknowledge_chain(draft, chain, person_id)
+
+    def _may_take(self, draft: Draft, case: Case, person_id: PersonId) -> bool:
+        if case.reading.assigned_to == person_id:
+            return True
+        try:
+            assigning.ensure_may_open(draft, case, person_id)
+        except assigning.NotEligible:
+            return False
+        return True
+
+    def _call_if_backup(self, draft: Draft, person_id: PersonId) -> None:
+        """Somebody on a backup line who answers a page has been called by it."""
+        for backup in assigning.board(draft, is_law_checked=True).backups:
+            if backup.person_id == person_id and not backup.refusal:
+                arrives_at = draft.now + timedelta(seconds=backup.arrival_s)
+                due.call_backup(
+                    draft, person_id, backup.line_id, arrives_at, arrives_at + timedelta(seconds=backup.paid_s_min)
+                )
+                self._answer_backup(draft, person_id, is_coming=True)
+
+    def _decline(self, draft: Draft, case_id: CaseId, person_id: PersonId, reason: str) -> None:
+        case = self._required(draft, case_id)
+        context = self._context(draft, Actor(who=person_id, role="reader"))
+        if case.reading.assigned_to == person_id and case.reading.claimed_by is None:
+            draft.record(case_id, *commands.decline(case, person_id, context, reason=reason))
+        paging.declined(draft, draft.case(case_id), person_id)
+        assigning.assign(draft)
+
+    def _answer_backup(self, draft: Draft, person_id: PersonId, *, is_coming: bool) -> None:
+        if person_id not in draft.duty.backups:
+            return
+        draft.cancel_timer(f"{due.BACKUP_ANSWER}:{person_id}")
+        if is_coming:
+            draft.record_duty(draft.fact(DutyType.BACKUP_CONFIRMED, person_id=person_id))
+            return
+        draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason="declined"))
+        due.call_next(draft)
+
+    def _is_back(self, draft: Draft, person_id: PersonId) -> None:
+        if person_id in draft.duty.unavailable:
+            draft.record_duty(draft.fact(DutyType.READER_BACK, person_id=person_id))
+
+    # News of messages
+
+    def _hear(self, draft: Draft, news: News) -> None:
+        settled = news.settled
+        if settled.chain_id.startswith("backup:"):
+            self._hear_backup(draft, settled)
+            return
+        if settled.case_id is None or draft.find(settled.case_id) is None:
+            return
+        if settled.state is MessageState.ANSWERED:
+            self._hear_answer(draft, settled)
+            return
+        self._note_message(draft, settled)
+        chain = draft.chain(settled.chain_id) if settled.chain_id else None
+        if settled.is_failure and chain is not None:
+            paging.failed(draft, chain, settled.message_key, settled.reason or settled.state.value)
+
+    def _hear_answer(self, draft: Draft, settled: Settled) -> None:
+        assert settled.case_id is not None
+        if settled.reason == "no":
+            self._decline(draft, settled.case_id, settled.person_id, "declined by message")
+        else:
+            self._acknowledge(draft, settled.case_id, settled.person_id, settled.channel.value)
+
+    def _hear_backup(self, draft: Draft, settled: Settled) -> None:
+        if settled.state is MessageState.ANSWERED:
+            self._answer_backup(draft, settled.person_id, is_coming=settled.reason != "no")
+        elif settled.is_failure and settled.person_id in draft.duty.backups:
+            self._answer_backup(draft, settled.person_id, is_coming=False)
+
+    def _note_message(self, draft: Draft, settled: Settled) -> None:
+        assert settled.case_id is not None
+        kind = _MESSAGE_FACTS.get(settled.state)
+        if kind is not None:
+            payload = {
+                "person_id": settled.person_id,
+                "channel": settled.channel.value,
+                "message_key": settled.message_key,
+                **({"reason": settled.reason or settled.state.value} if settled.is_failure else {}),
+            }
+            draft.record(settled.case_id, draft.fact(kind, **payload))
+
+
+_NOTHING: Final = Changes()
+_UNOPENED: Final = frozenset({ReadingState.QUEUED, ReadingState.ASSIGNED, ReadingState.ACKNOWLEDGED})
+_MESSAGE_FACTS: Final = {
+    MessageState.SENT: EventType.PAGE_SENT,
+    MessageState.DELIVERED: EventType.PAGE_DELIVERED,
+    MessageState.FAILED: EventType.PAGE_FAILED,
+    MessageState.UNKNOWN: EventType.PAGE_FAILED,
+}

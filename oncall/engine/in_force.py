@@ -1,0 +1,94 @@
+"""What is in force: directory, roster, policy, ladder and law, as one value that a decision reads.
+
+For: `InForce` and where it comes from (`Rules`). Not for: publishing documents (`oncall.documents_store`).
+
+Invariant: a decision reads one `InForce` from beginning to end; its versions stand in every fact that it makes.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from oncall.directory import Directory, LineId, PersonId
+from oncall.ladder import DEFAULT_LADDER, Ladder
+from oncall.reading.policy import DEFAULT, ReadingPolicy
+from oncall.rota.legal import LegalLimits
+from oncall.rota.model import Line, LineKind, Roster
+from oncall.rota.timeline import Timeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EnginePolicy:
+    """Numbers of the engine itself; times in seconds.
+
+    ``backup_arrival_s`` and ``backup_paid_s`` are those of §3.6; ``horizon_s`` is how far ahead the next shift's
+    readers are planned with; ``review_s`` is after how long a case that waits for others is looked at again, which is
+    what makes a next alarm time certain; ``contact_test_s`` is how long before a shift its contact is tried, and
+    ``contact_answer_s`` how long an answer may take; ``night_s`` is how long a night's reads count;
+    ``stalled_after_s`` is how long images may pause before the transfer counts as stopped; ``backup_answer_s`` is how
+    long a called backup may be silent before the next one is called.
+    """
+
+    backup_arrival_s: float = 900.0
+    backup_paid_s: float = 3600.0
+    forecast_every_s: float = 60.0
+    horizon_s: float = 5400.0
+    review_s: float = 1800.0
+    contact_test_s: float = 1800.0
+    contact_answer_s: float = 900.0
+    night_s: float = 50_400.0
+    stalled_after_s: float = 300.0
+    backup_answer_s: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InForce:
+    """The rules at one time. The timeline reaches 17 weeks to both sides: the law averages over them."""
+
+    directory: Directory
+    roster: Roster
+    timeline: Timeline
+    reading: ReadingPolicy = DEFAULT
+    ladder: Ladder = DEFAULT_LADDER
+    limits: LegalLimits = field(default_factory=LegalLimits)
+    engine: EnginePolicy = field(default_factory=EnginePolicy)
+
+    @property
+    def lines(self) -> dict[LineId, Line]:
+        """The roster's lines by id."""
+        return {line.line_id: line for line in self.roster.lines}
+
+    def lines_of(self, kind: LineKind) -> frozenset[LineId]:
+        """Return the ids of the lines of one kind."""
+        return frozenset(line.line_id for line in self.roster.lines if line.kind is kind)
+
+    def on(self, kind: LineKind, at: datetime) -> tuple[PersonId, ...]:
+        """Return who is on a line of one kind at an instant, in the roster's order of lines."""
+        wanted = self.lines_of(kind)
+        order = {line.line_id: place for place, line in enumerate(self.roster.lines)}
+        shifts = [shift for shift in self.timeline.on_duty(at) if shift.line_id in wanted]
+        return tuple(dict.fromkeys(shift.person_id for shift in sorted(shifts, key=lambda one: order[one.line_id])))
+
+
+class Rules(Protocol):
+    """Where the rules come from."""
+
+    def at(self, now: datetime) -> InForce:
+        """Return what is in force at `now`.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            If nothing has been published, or it cannot be read.
+        """
+
+
+class FixedRules:
+    """The same rules for ever: simulated nights and tests."""
+
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
+
+    def at(self, now: datetime) -> InForce:
+        del now
+        return self._in_force

@@ -1,0 +1,204 @@
+"""Chains of pages within a decision: begun, advanced, answered, ended, with their messages and facts.
+
+For: binding `oncall.escalation` (who is told next) to a draft. Not for: deciding that somebody must be told
+(`oncall.engine.assigning`, `oncall.engine.watching`).
+
+Invariants: a case has at most one chain that looks for a reader; it ends when somebody opens the case or it is no
+longer to be read, and an answer ends it and no other.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from oncall import escalation
+from oncall.callees import callees
+from oncall.case.event import CaseId
+from oncall.case.regions import EscalationState
+from oncall.case.state import Case
+from oncall.case.vocabulary import EventType
+from oncall.chain import (
+    Acknowledged,
+    Action,
+    Callee,
+    CancelPages,
+    Cause,
+    Chain,
+    Closed,
+    Declined,
+    Due,
+    Happening,
+    Page,
+    PageFailed,
+    Raised,
+    Record,
+    Subject,
+)
+from oncall.directory import PersonId
+from oncall.engine.boards import refusal
+from oncall.engine.draft import Draft
+from oncall.ladder import Ladder, Target
+from oncall.notify import NoticeKind, Words, case_code, notice_message, page_message
+from oncall.rota.model import LineKind
+
+READER_WANTED: Final = "r"
+"""Marks the chain that looks for somebody to read the case; others have other letters."""
+
+_ALIVE: Final = frozenset({EscalationState.RUNNING, EscalationState.EXHAUSTED})
+
+
+def running_chain(case: Case, mark: str = READER_WANTED) -> str | None:
+    """Return the id of the case's running chain of one kind, or None."""
+    prefix = f"{case.case_id}/{mark}"
+    alive = [one.chain_id for one in case.escalations if one.state in _ALIVE and one.chain_id.startswith(prefix)]
+    return alive[-1] if alive else None
+
+
+def begin(draft: Draft, case: Case, cause: Cause, *, mark: str = READER_WANTED, ladder: Ladder | None = None) -> None:
+    """Begin a chain for a case; its first page goes out with this decision."""
+    chosen = ladder or draft.rules.ladder
+    chain_id = f"{case.case_id}/{mark}{case.seq}"
+    draft.record(
+        case.case_id,
+        draft.fact(
+            EventType.ESCALATION_STARTED, chain_id=chain_id, cause=cause.value, ladder_version=chosen.version, level=0
+        ),
+    )
+    subject = Subject(case_id=case.case_id, site_id=case.site_id, urgency=case.urgency)
+    chain = escalation.begin(chosen, subject, draft.now, chain_id=chain_id, cause=cause)
+    tell(draft, chain, Due(callees=callees_of(draft, case)))
+
+
+def tell(draft: Draft, chain: Chain, happening: Happening) -> Chain:
+    """Advance a chain and do what it asks."""
+    after, actions = escalation.advance(chain, happening, draft.now)
+    for action in actions:
+        _do(draft, chain.subject.case_id, action)
+    if after != chain or actions:
+        draft.keep_chain(after)
+    return after
+
+
+def close(draft: Draft, case: Case, reason: str, mark: str = READER_WANTED) -> None:
+    """End the case's running chain of one kind, if there is one."""
+    chain_id = running_chain(case, mark)
+    chain = None if chain_id is None else draft.chain(chain_id)
+    if chain is not None:
+        tell(draft, chain, Closed(reason=reason))
+
+
+def answered(draft: Draft, case: Case, person_id: PersonId) -> None:
+    """Tell the chain that looks for a reader that somebody answered it."""
+    chain_id = running_chain(case)
+    chain = None if chain_id is None else draft.chain(chain_id)
+    if chain is not None:
+        acknowledge_chain(draft, chain, person_id)
+
+
+def acknowledge_chain(draft: Draft, chain: Chain, person_id: PersonId) -> None:
+    """Tell one chain that somebody answered it."""
+    tell(draft, chain, Acknowledged(chain_id=chain.chain_id, person_id=person_id))
+
+
+def declined(draft: Draft, case: Case, person_id: PersonId) -> None:
+    """Tell the chain that looks for a reader that somebody said no."""
+    chain_id = running_chain(case)
+    chain = None if chain_id is None else draft.chain(chain_id)
+    if chain is not None:
+        found = Declined(chain_id=chain.chain_id, person_id=person_id, callees=callees_of(draft, case))
+        tell(draft, chain, found)
+
+
+def failed(draft: Draft, chain: Chain, message_key: str, reason: str) -> None:
+    """Tell a chain that a page did not go out, or that nobody knows."""
+    case = draft.case(chain.subject.case_id)
+    tell(draft, chain, PageFailed(message_key=message_key, reason=reason, callees=callees_of(draft, case)))
+
+
+def raised(draft: Draft, case: Case) -> None:
+    """Tell the case's chains how urgent it is now."""
+    for chain_id in [one.chain_id for one in case.escalations if one.state in _ALIVE]:
+        chain = draft.chain(chain_id)
+        if chain is not None:
+            tell(draft, chain, Raised(urgency=case.urgency))
+
+
+def callees_of(draft: Draft, case: Case) -> dict[Target, tuple[Callee, ...]]:
+    """Return whom each target of a ladder means for this case now, with the law asked about backups."""
+    rules, now = draft.rules, draft.now
+    lines = rules.lines
+    on_duty = [(lines[shift.line_id], shift) for shift in rules.timeline.on_duty(now) if shift.line_id in lines]
+    refusals = dict(draft.duty.unavailable)
+    for line, shift in on_duty:
+        if line.kind is LineKind.BACKUP and shift.person_id not in draft.duty.backups:
+            reason = refusal(shift.person_id, shift.line_id, now, rules)
+            if reason:
+                refusals.setdefault(shift.person_id, reason)
+    assigned = case.reading.assigned_to
+    # Who has the case is asked again, whatever was said of them: only an answer or the next step ends that.
+    asked = {person_id: why for person_id, why in refusals.items() if person_id != assigned}
+    return callees(
+        rules.directory.sites[case.site_id],
+        case.needs,
+        rules.directory,
+        on_duty,
+        assigned=assigned,
+        refusals=asked,
+    )
+
+
+def notice(
+    draft: Draft, person_id: PersonId, kind: NoticeKind, message_key: str, *, case: Case | None = None,
+    place: str = "", zone: str = "Europe/Paris", count: int = 0, at_s: float = 0.0, chain_id: str = "",
+) -> bool:  # fmt: skip
+    """Queue a message that no chain waits for, by the person's first method; False when they have none."""
+    person = draft.rules.directory.persons.get(person_id)
+    if person is None or not person.contact_methods:
+        return False
+    site = None if case is None else draft.rules.directory.sites[case.site_id]
+    words = Words(
+        place=place if site is None else site.name,
+        zone=zone if site is None else site.time_zone,
+        code="" if case is None else case_code(case.case_id),
+        urgency=None if case is None else case.urgency,
+        deadline_at=draft.now + timedelta(seconds=at_s),
+        count=count,
+    )
+    draft.messages.append(
+        notice_message(
+            message_key,
+            kind,
+            words,
+            person,
+            person.contact_methods[0],
+            draft.now,
+            sender=draft.sender,
+            chain_id=chain_id,
+            case_id=None if case is None else case.case_id,
+        )
+    )
+    return True
+
+
+def _do(draft: Draft, case_id: CaseId, action: Action) -> None:
+    match action:
+        case Record(fact=fact):
+            draft.record(case_id, draft.stamped(fact))
+        case CancelPages(chain_id=chain_id):
+            draft.cancel_pages(chain_id)
+        case Page():
+            _page(draft, action)
+
+
+def _page(draft: Draft, page: Page) -> None:
+    directory = draft.rules.directory
+    case = draft.case(page.subject.case_id)
+    draft.messages.append(
+        page_message(
+            page,
+            directory.persons.get(page.person_id),
+            directory.sites[case.site_id],
+            draft.now,
+            sender=draft.sender,
+            deadline_at=case.images.deadline_at,
+        )
+    )

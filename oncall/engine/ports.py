@@ -1,0 +1,222 @@
+"""What the engine asks of a place that keeps its state: one atomic commit, and what was committed since.
+
+For: `Changes` (everything that one decision does), the port `Store` and its version in memory. Not for: the version in
+a database (`oncall.engine.sql_store`), or what is decided.
+
+Invariants
+----------
+* A commit is all or nothing: events, timers, messages and links of one decision, or none of them.
+* A decision is committed only if nothing else was committed since the state that it was made on (`HeadMoved`): the
+  decisions of all workers are one sequence, and each saw everything before it.
+* A due timer is consumed by the commit of its effect, by the worker that holds its lease (`TimerNotHeld`).
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from foundation.errors import TelegardeError
+from oncall.case.event import CaseId, Event
+from oncall.case.regions import StudyKey
+from oncall.case.state import Case
+from oncall.messages import Message, Messages, News
+from oncall.timers import LEASED_AT_ONCE_MAX, MemoryTimers, Timer, TimerNotHeld
+
+__all__ = [
+    "Changes",
+    "Cursor",
+    "HeadMoved",
+    "MemoryStore",
+    "Positioned",
+    "Store",
+    "StudyKey",
+    "TimerNotHeld",
+]
+
+
+class HeadMoved(TelegardeError):
+    """Somebody else committed meanwhile; decide again on the new state."""
+
+
+class Positioned(NamedTuple):
+    """An event and its place in the order in which events of all cases were recorded."""
+
+    position: int
+    event: Event
+
+
+class Cursor(NamedTuple):
+    """How far a consumer of ordered facts has come: after `before` and up to `after` with this decision."""
+
+    consumer: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """Everything that one decision does, in one commit.
+
+    ``events`` are chained already, ``cases`` are as they leave them. Timers are taken (they were due, and leased), then
+    cancelled by key, then set. What is queued of ``cancelled_chains`` is taken back, then ``messages`` are queued.
+    ``cursors`` say what was consumed with this decision.
+    """
+
+    events: tuple[Event, ...] = ()
+    cases: tuple[Case, ...] = ()
+    timers_taken: tuple[Timer, ...] = ()
+    timers_cancelled: tuple[str, ...] = ()
+    timers_set: tuple[Timer, ...] = ()
+    cancelled_chains: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
+    cursors: tuple["Cursor", ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether a commit would do nothing."""
+        return self == Changes()
+
+
+class Store(Protocol):
+    """Where the engine's state is kept."""
+
+    def events_after(self, position: int) -> Sequence[Positioned]:
+        """Return what was committed after `position`, oldest first (all of it, in one stable view)."""
+
+    def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
+        """Return every event of the cases that are open or were opened since then, oldest first."""
+
+    def head(self) -> int:
+        """Return the position of the last event; 0 when there is none."""
+
+    def commit(self, changes: Changes, *, head: int, worker: str, now: datetime) -> Sequence[Positioned]:
+        """Do it all or nothing; return the events with their positions.
+
+        Parameters
+        ----------
+        head : int
+            Position of the last event that the decision has seen.
+
+        Raises
+        ------
+        HeadMoved
+            If events were committed after `head`, or a cursor is not where the decision saw it.
+        TimerNotHeld
+            If a timer to be taken is no longer leased by `worker`.
+        foundation.errors.Unavailable
+            If the database does not answer.
+        """
+
+    def events_of(self, case_id: CaseId) -> Sequence[Event]:
+        """Return the whole log of one case, or of one night."""
+
+    def cursor(self, consumer: str) -> int:
+        """Return how far a consumer has come; 0 at the beginning."""
+
+    def news_after(self, position: int) -> Sequence[News]:
+        """Return what became of messages after `position`, oldest first, at most a read's worth."""
+
+    def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
+        """Lease due timers to `worker`, earliest first."""
+
+    def find_timer(self, timer_key: str) -> Timer | None:
+        """Return a timer, leased or not."""
+
+    def timers_of(self, case_id: CaseId) -> tuple[Timer, ...]:
+        """Return the timers of a case, earliest first."""
+
+    def next_due_at(self) -> datetime | None:
+        """Return when the earliest timer is due; None when there is none."""
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        """Return which case a study belongs to now."""
+
+    def queue(self) -> AbstractContextManager[Messages]:
+        """Return the message queue in a transaction of its own: for senders, receipts and answers."""
+
+
+class MemoryStore:
+    """State in one process, for simulated nights and tests: the same contract, and nothing outlives it.
+
+    Parameters
+    ----------
+    messages : Messages
+        The queue that messages go into.
+    """
+
+    def __init__(self, messages: Messages) -> None:
+        self.timers = MemoryTimers()
+        self.messages = messages
+        self.log: list[Positioned] = []
+        self._cursors: dict[str, int] = {}
+        self._cases: dict[CaseId, Case] = {}
+        self._links: dict[StudyKey, CaseId] = {}
+
+    def events_after(self, position: int) -> Sequence[Positioned]:
+        return self.log[position:]
+
+    def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
+        wanted = {case.case_id for case in self._cases.values() if case.is_open or case.opened_at >= opened_at}
+        return [
+            positioned
+            for positioned in self.log
+            if positioned.event.case_id in wanted
+            or (positioned.event.case_id not in self._cases and positioned.event.recorded_at >= opened_at)
+        ]
+
+    def head(self) -> int:
+        return len(self.log)
+
+    def commit(self, changes: Changes, *, head: int, worker: str, now: datetime) -> Sequence[Positioned]:
+        if head != len(self.log):
+            raise HeadMoved("another decision was committed meanwhile; decide again")
+        if any(self.cursor(cursor.consumer) != cursor.before for cursor in changes.cursors):
+            raise HeadMoved("another worker has consumed this; decide again")
+        for timer in changes.timers_taken:
+            self.timers.check(timer, worker=worker)
+        for timer in changes.timers_taken:
+            self.timers.take(timer, worker=worker)
+        for key in changes.timers_cancelled:
+            self.timers.cancel(key)
+        for timer in changes.timers_set:
+            self.timers.put(timer)
+        added = [Positioned(head + number, event) for number, event in enumerate(changes.events, start=1)]
+        self.log += added
+        for case in changes.cases:
+            self._cases[case.case_id] = case
+            self._links.update(dict.fromkeys(case.images.studies, case.case_id))
+        self._cursors.update((cursor.consumer, cursor.after) for cursor in changes.cursors)
+        for chain_id in changes.cancelled_chains:
+            self.messages.cancel_chain(chain_id, now)
+        for message in changes.messages:
+            self.messages.enqueue(message, now)
+        return added
+
+    def events_of(self, case_id: CaseId) -> Sequence[Event]:
+        return [event for _, event in self.log if event.case_id == case_id]
+
+    def cursor(self, consumer: str) -> int:
+        return self._cursors.get(consumer, 0)
+
+    def news_after(self, position: int) -> Sequence[News]:
+        return self.messages.news_after(position)
+
+    def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
+        return self.timers.lease_due(now, worker=worker, limit=limit)
+
+    def find_timer(self, timer_key: str) -> Timer | None:
+        return self.timers.find(timer_key)
+
+    def timers_of(self, case_id: CaseId) -> tuple[Timer, ...]:
+        return self.timers.of_case(case_id)
+
+    def next_due_at(self) -> datetime | None:
+        return self.timers.next_due_at()
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        return self._links.get(study)
+
+    def queue(self) -> AbstractContextManager[Messages]:
+        return nullcontext(self.messages)

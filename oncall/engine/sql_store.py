@@ -1,0 +1,158 @@
+"""The engine's state in a database: the port `Store` on SQLAlchemy Core, for SQLite and PostgreSQL.
+
+Everything here is nowhere else, so each commit is durable. All writers of the product share one writer lock
+(`foundation.database`); a commit here only inserts and deletes rows, what takes time was decided before.
+
+Invariant: positions are in the order of commits, because every writer holds that lock.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, func, or_, select
+
+from foundation import outbox
+from foundation.database import Database
+from oncall.case.event import CaseId, Event, microseconds
+from oncall.case.log import event_of
+from oncall.case.sql_log import keep
+from oncall.engine.duty import STREAM_PREFIX
+from oncall.engine.ports import Changes, HeadMoved, Positioned, StudyKey
+from oncall.messages import Messages, News
+from oncall.messages_sql import SqlMessages
+from oncall.schema import oncall_case, oncall_case_event, oncall_study_link
+from oncall.timers import LEASED_AT_ONCE_MAX, SqlTimers, Timer
+
+
+class SqlStore:
+    """The port `Store` in a database with all tables.
+
+    Parameters
+    ----------
+    database : Database
+        Shared with the archive's index or one of its own.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def events_after(self, position: int) -> Sequence[Positioned]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(oncall_case_event)
+                .where(oncall_case_event.c.position > position)
+                .order_by(oncall_case_event.c.position)
+            )
+            return [Positioned(row.position, event_of(row.body, row.hash)) for row in rows]
+
+    def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
+        since_us = microseconds(opened_at)
+        wanted = select(oncall_case.c.case_id).where(or_(oncall_case.c.is_open, oncall_case.c.opened_at_us >= since_us))
+        of_the_night = (oncall_case_event.c.case_id.like(f"{STREAM_PREFIX}%")) & (
+            oncall_case_event.c.recorded_at_us >= since_us
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(oncall_case_event)
+                .where(or_(oncall_case_event.c.case_id.in_(wanted), of_the_night))
+                .order_by(oncall_case_event.c.position)
+            )
+            return [Positioned(row.position, event_of(row.body, row.hash)) for row in rows]
+
+    def events_of(self, case_id: CaseId) -> Sequence[Event]:
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(oncall_case_event)
+                .where(oncall_case_event.c.case_id == case_id)
+                .order_by(oncall_case_event.c.seq)
+            )
+            return [event_of(row.body, row.hash) for row in rows]
+
+    def cursor(self, consumer: str) -> int:
+        with self._database.read() as connection:
+            return outbox.read_cursor(connection, consumer)
+
+    def news_after(self, position: int) -> Sequence[News]:
+        with self._database.read() as connection:
+            return SqlMessages(connection).news_after(position)
+
+    def head(self) -> int:
+        with self._database.read() as connection:
+            return _head(connection)
+
+    def commit(self, changes: Changes, *, head: int, worker: str, now: datetime) -> Sequence[Positioned]:
+        with self._database.write(durable=True) as connection:
+            if _head(connection) != head:
+                raise HeadMoved("another decision was committed meanwhile; decide again")
+            for cursor in changes.cursors:
+                if outbox.read_cursor(connection, cursor.consumer) != cursor.before:
+                    raise HeadMoved("another worker has consumed this; decide again")
+                outbox.write_cursor(connection, cursor.consumer, cursor.after)
+            _move_timers(SqlTimers(connection), changes, worker)
+            keep(connection, changes.events, changes.cases)
+            added = _positioned(connection, head, changes.events)
+            messages = SqlMessages(connection)
+            for chain_id in changes.cancelled_chains:
+                messages.cancel_chain(chain_id, now)
+            for message in changes.messages:
+                messages.enqueue(message, now)
+        return added
+
+    def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
+        # Nothing due is the rule, and reading takes no writer's lock.
+        due_at = self.next_due_at()
+        if due_at is None or due_at > now:
+            return ()
+        with self._database.write(durable=True) as connection:
+            return SqlTimers(connection).lease_due(now, worker=worker, limit=limit)
+
+    def find_timer(self, timer_key: str) -> Timer | None:
+        with self._database.read() as connection:
+            return SqlTimers(connection).find(timer_key)
+
+    def timers_of(self, case_id: CaseId) -> tuple[Timer, ...]:
+        with self._database.read() as connection:
+            return SqlTimers(connection).of_case(case_id)
+
+    def next_due_at(self) -> datetime | None:
+        with self._database.read() as connection:
+            return SqlTimers(connection).next_due_at()
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        with self._database.read() as connection:
+            found = connection.execute(
+                select(oncall_study_link.c.case_id).where(
+                    oncall_study_link.c.issuer == study.issuer,
+                    oncall_study_link.c.study_instance_uid == study.study_instance_uid,
+                )
+            ).scalar_one_or_none()
+        return None if found is None else CaseId(found)
+
+    @contextmanager
+    def queue(self) -> Iterator[Messages]:
+        with self._database.write(durable=True) as connection:
+            yield SqlMessages(connection)
+
+
+def _head(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(oncall_case_event.c.position))).scalar_one_or_none() or 0)
+
+
+def _move_timers(timers: SqlTimers, changes: Changes, worker: str) -> None:
+    for timer in changes.timers_taken:
+        timers.take(timer, worker=worker)
+    for key in changes.timers_cancelled:
+        timers.cancel(key)
+    for timer in changes.timers_set:
+        timers.put(timer)
+
+
+def _positioned(connection: Connection, head: int, events: Sequence[Event]) -> Sequence[Positioned]:
+    """Return the events just inserted with their positions, in that order."""
+    column = oncall_case_event.c
+    by_id = {event.event_id: event for event in events}
+    rows = connection.execute(
+        select(column.position, column.event_id).where(column.position > head).order_by(column.position)
+    )
+    return [Positioned(row.position, by_id[row.event_id]) for row in rows]

@@ -1,0 +1,130 @@
+"""Each open case's own alarm: when it is looked at next, and what is found then.
+
+For: the watch timer of a case, its breached clocks, a transfer that stopped. Not for: chains of pages, which have
+timers of their own (`oncall.engine.paging`).
+
+Invariant: after every decision each open case it touched has a watch timer, so no case is without a next alarm time;
+each clock is said to be breached once.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from oncall.case import commands
+from oncall.case.clocks import Clock, read_clocks
+from oncall.case.event import CaseId, microseconds
+from oncall.case.regions import ImagesState, ReadingState
+from oncall.case.state import Case
+from oncall.case.vocabulary import EventType
+from oncall.chain import Cause
+from oncall.engine import paging
+from oncall.engine.draft import Draft
+from oncall.engine.in_force import InForce
+from oncall.ladder import Ladder, Step, Target
+from oncall.reading.board import Urgency
+from oncall.timers import Timer
+
+WATCH: Final = "watch"
+
+_EVERY_URGENCY_S: Final = dict.fromkeys(Urgency, 300.0)
+
+LATE_LADDER: Final = Ladder(
+    ladder_id="late",
+    version="1",
+    steps=(
+        Step(level=2, target=Target.SENIOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S, pages_max=1),
+        Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),
+    ),
+)
+"""Who hears of a report that is late and that nobody has opened."""
+
+TECHNICAL_LADDER: Final = Ladder(
+    ladder_id="technical",
+    version="1",
+    steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
+)
+"""Who hears of a transfer that stopped."""
+
+
+def watch_key(case_id: CaseId) -> str:
+    """Return the key of a case's watch timer."""
+    return f"{WATCH}:{case_id}"
+
+
+def watch(draft: Draft) -> None:
+    """Set the watch timer of every open case that the draft touched, and cancel that of a closed one."""
+    for case in list(draft.cases.values()):
+        key = watch_key(case.case_id)
+        if not case.is_open:
+            draft.cancel_timer(key)
+            for one in case.escalations:
+                if draft.chain(one.chain_id) is not None:
+                    paging.close(draft, draft.case(case.case_id), "closed", one.chain_id.rpartition("/")[2][:1])
+            continue
+        draft.set_timer(
+            Timer(timer_key=key, kind=WATCH, due_at=next_look(case, draft.rules, draft.now), case_id=case.case_id,
+                  payload=_said(draft, key))
+        )  # fmt: skip
+
+
+def next_look(case: Case, rules: InForce, now: datetime) -> datetime:
+    """Return when the case is looked at next: its nearest clock, and never later than the policy's review."""
+    ahead = [at for _, at in alarms(case, rules, now) if at > now]
+    return min([*ahead, now + timedelta(seconds=rules.engine.review_s)])
+
+
+def alarms(case: Case, rules: InForce, now: datetime) -> Iterator[tuple[str, datetime]]:
+    """Return the clocks that run on a case and when each is breached (section 4.3)."""
+    images = case.images
+    if images.state is ImagesState.ARRIVING and images.latest_at is not None:
+        yield "stalled", images.latest_at + timedelta(seconds=rules.engine.stalled_after_s)
+    is_told = case.report.first_communicated_at is not None
+    if case.is_ready and images.target_at is not None and images.target_at != images.deadline_at and not is_told:
+        yield "target", images.target_at
+    for reading in read_clocks(case, now):
+        is_answer_late = reading.clock is Clock.ANSWER and images.complete_at is not None
+        # C3 has the chain's own timer; an answer to a request whose images are there helps nobody any more.
+        if reading.clock is Clock.ACKNOWLEDGEMENT or is_answer_late or reading.is_paused:
+            continue
+        if reading.is_running and reading.due_at is not None:
+            yield reading.clock.value, reading.due_at
+
+
+def look(draft: Draft, case: Case, timer: Timer) -> None:
+    """Do what a due watch timer is for: say what was breached, and see to it that somebody knows."""
+    said = list(timer.payload.get("said", ()))
+    for clock, at in list(alarms(case, draft.rules, draft.now)):
+        if at <= draft.now and clock not in said:
+            said.append(clock)
+            _breached(draft, draft.case(case.case_id), clock, at)
+    case = draft.case(case.case_id)
+    is_waiting = case.is_ready and case.reading.state is ReadingState.QUEUED
+    if is_waiting and paging.running_chain(case) is None and timer.payload.get("was_waiting"):
+        # Two looks long nobody could be given it, and nobody is being asked: whoever was told has done nothing.
+        paging.begin(draft, case, Cause.CAPACITY)
+    draft.cases.setdefault(case.case_id, case)
+    key = watch_key(case.case_id)
+    draft.set_timer(
+        Timer(timer_key=key, kind=WATCH, due_at=draft.now, case_id=case.case_id,
+              payload={"said": said, "was_waiting": is_waiting})
+    )  # fmt: skip
+
+
+def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
+    if clock == "stalled":
+        latest = case.images.latest_at or draft.now
+        silent_s = (draft.now - latest).total_seconds()
+        draft.record(case.case_id, *commands.stall(case, draft.context, silent_s=silent_s))
+        paging.begin(draft, draft.case(case.case_id), Cause.TECHNICAL, mark="t", ladder=TECHNICAL_LADDER)
+        return
+    draft.record(case.case_id, draft.fact(EventType.CLOCK_BREACHED, clock=clock, due_at_us=microseconds(at)))
+    is_unopened = case.reading.claimed_by is None
+    is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)
+    if is_urgent and is_unopened and paging.running_chain(case, "d") is None:
+        paging.begin(draft, draft.case(case.case_id), Cause.DEADLINE_MISSED, mark="d", ladder=LATE_LADDER)
+
+
+def _said(draft: Draft, key: str) -> dict[str, object]:
+    timer = draft.timer(key)
+    return {} if timer is None else dict(timer.payload)
