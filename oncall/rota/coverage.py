@@ -57,11 +57,10 @@ def coverage_gaps(timeline: Timeline, within: Span) -> tuple[Gap, ...]:
     away = absence_conflicts(timeline, within)
     found = []
     for line in timeline.roster.lines:
-        shifts = timeline.line_shifts(line.line_id, within)
         for slot in slots_overlapping(line, within):
             wanted = slot.span.intersection(within)
             assert wanted is not None, "a slot that overlaps has a part within"
-            covered = [shift.span for shift in shifts if shift.span.overlaps(wanted)]
+            covered = [shift.span for shift in timeline.line_shifts(line.line_id, wanted)]
             for span in gaps(wanted, covered):
                 absent = {
                     one.person_id for one in away if one.shift.line_id == line.line_id and one.span.overlaps(span)

@@ -84,6 +84,8 @@ class Timeline:
         for shift in self.shifts:
             self._by_line[shift.line_id].append(shift)
             self._by_person[shift.person_id].append(shift)
+        # No shift that reaches into a span begins earlier than this before it.
+        self._longest = max((shift.span.duration for shift in self.shifts), default=timedelta(0))
         self._index = _Index(self.shifts)
         self._line_index = {line_id: _Index(shifts) for line_id, shifts in self._by_line.items()}
 
@@ -127,7 +129,7 @@ class Timeline:
 
     def shifts_of(self, person_id: PersonId, within: Span | None = None) -> tuple[Shift, ...]:
         """Return somebody's shifts by their start, whole, that have an instant in `within` (default: the window)."""
-        return _overlapping(self._by_person.get(person_id, ()), within)
+        return self._overlapping(self._by_person.get(person_id, ()), within)
 
     def line_shifts(self, line_id: LineId, within: Span | None = None) -> tuple[Shift, ...]:
         """Return a line's shifts by their start, whole, that have an instant in `within` (default: the window).
@@ -137,7 +139,7 @@ class Timeline:
         Refused
             If the line is of neither the roster nor its history.
         """
-        return _overlapping(self._known(self._by_line, line_id), within)
+        return self._overlapping(self._known(self._by_line, line_id), within)
 
     def next_change(self, at: datetime) -> datetime | None:
         """Return the first instant after `at` at which somebody comes or goes, or None if the window has none."""
@@ -153,6 +155,13 @@ class Timeline:
                 f"{self.within.start.isoformat()} to {self.within.end.isoformat()}; build a longer one"
             )
             raise Refused(message)
+
+    def _overlapping(self, shifts: Sequence[Shift], within: Span | None) -> tuple[Shift, ...]:
+        if within is None:
+            return tuple(shifts)
+        first = bisect_left(shifts, within.start - self._longest, key=_start_of)
+        until = bisect_left(shifts, within.end, lo=first, key=_start_of)
+        return tuple(shift for shift in shifts[first:until] if shift.span.end > within.start)
 
     def _instant(self, at: datetime) -> datetime:
         if at.tzinfo is None:
@@ -172,6 +181,10 @@ class Timeline:
             message = f"line {line_id!r} is not in the roster; it has {', '.join(found) or 'none'}"
             raise Refused(message)
         return found[line_id]
+
+
+def _start_of(shift: Shift) -> datetime:
+    return shift.span.start
 
 
 def provider_on(site: Site, at: datetime, directory: Directory) -> tuple[ProviderId, ...]:
@@ -279,13 +292,6 @@ def _before(until: datetime, parts: Iterable[_Part]) -> list[_Part]:
         for part in parts
         if part.span.start < until
     ]
-
-
-def _overlapping(shifts: Sequence[Shift], within: Span | None) -> tuple[Shift, ...]:
-    if within is None:
-        return tuple(shifts)
-    until = bisect_left(shifts, within.end, key=lambda shift: shift.span.start)
-    return tuple(shift for shift in shifts[:until] if shift.span.end > within.start)
 
 
 def _is_open(hours: ProviderHours, provider: Provider, site: Site, at: datetime) -> bool:
