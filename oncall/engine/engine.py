@@ -23,11 +23,12 @@ from foundation.errors import PeerError, Refused, Unavailable
 from oncall.case import commands, commands_report
 from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import SYSTEM, Actor, CaseId, Event, Fact, uuid7
+from oncall.case.intake import StudyDescriber
 from oncall.case.regions import ReadingState
 from oncall.case.state import Case, fold
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import assigning, due, paging, watching
+from oncall.engine import assigning, due, paging, relay, watching
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
@@ -315,6 +316,29 @@ class Engine:
 
         self._commit(now, decide)
         return taken
+
+    def take_outbox(self, now: datetime, describe: StudyDescriber) -> int:
+        """Take what the archive stated into the cases, batch by batch; return how many events.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            If the archive's index does not answer; what was not taken is taken later.
+        """
+        taken = 0
+        while batch := self._take_batch(now, describe):
+            taken += batch
+        return taken
+
+    def _take_batch(self, now: datetime, describe: StudyDescriber) -> int:
+        count = 0
+
+        def decide(draft: Draft) -> None:
+            nonlocal count
+            count = relay.take(draft, self._store, describe, self._known)
+
+        self._commit(now, decide)
+        return count
 
     def _act(self, timer: Timer, now: datetime) -> None:
         handler = due.HANDLERS.get(timer.kind)

@@ -6,9 +6,10 @@ Invariant: a decision reads one `InForce` from beginning to end; its versions st
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, time
+from typing import Final, Protocol
 
+from oncall.case.intake_policy import EmergencyRule, IntakePolicy, OnCallHours
 from oncall.directory import Directory, LineId, PersonId
 from oncall.ladder import DEFAULT_LADDER, Ladder
 from oncall.reading.policy import DEFAULT, ReadingPolicy
@@ -25,8 +26,7 @@ class EnginePolicy:
     readers are planned with; ``review_s`` is after how long a case that waits for others is looked at again, which is
     what makes a next alarm time certain; ``contact_test_s`` is how long before a shift its contact is tried, and
     ``contact_answer_s`` how long an answer may take; ``night_s`` is how long a night's reads count;
-    ``stalled_after_s`` is how long images may pause before the transfer counts as stopped; ``backup_answer_s`` is how
-    long a called backup may be silent before the next one is called.
+    ``backup_answer_s`` is how long a called backup may be silent before the next one is called.
     """
 
     backup_arrival_s: float = 900.0
@@ -37,8 +37,28 @@ class EnginePolicy:
     contact_test_s: float = 1800.0
     contact_answer_s: float = 900.0
     night_s: float = 50_400.0
-    stalled_after_s: float = 300.0
     backup_answer_s: float = 300.0
+
+
+_EVERY_DAY: Final = frozenset(range(7))
+_WEEKEND: Final = frozenset({5, 6})
+
+DEFAULT_INTAKE: Final = IntakePolicy(
+    version="1",
+    rules=(
+        EmergencyRule(
+            name="ct_or_mr_in_on_call_hours",
+            modalities=frozenset({"CT", "MR"}),
+            # §1.8: nights as interns' duty has them, Saturday afternoon, Sunday, holidays.
+            hours=(
+                OnCallHours(weekdays=_EVERY_DAY, start=time(18, 30), end=time(8, 30), on_holidays=True),
+                OnCallHours(weekdays=_WEEKEND, start=time(12), end=time(18, 30)),
+                OnCallHours(weekdays=frozenset({6}), start=time(8, 30), end=time(12)),
+            ),
+        ),
+    ),
+)
+"""Studies that nobody announced are emergencies when they are CT or MR and come in on-call hours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +72,7 @@ class InForce:
     ladder: Ladder = DEFAULT_LADDER
     limits: LegalLimits = field(default_factory=LegalLimits)
     engine: EnginePolicy = field(default_factory=EnginePolicy)
+    intake: IntakePolicy = DEFAULT_INTAKE
 
     @property
     def lines(self) -> dict[LineId, Line]:

@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from foundation.errors import TelegardeError
+from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId, Event
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
@@ -115,6 +116,12 @@ class Store(Protocol):
     def cursor(self, consumer: str) -> int:
         """Return how far a consumer has come; 0 at the beginning."""
 
+    def stated_after(self, position: int, topics: Sequence[str]) -> Sequence[OutboxEvent]:
+        """Return what the archive stated after `position`, oldest first, at most a read's worth."""
+
+    def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        """Return every link of a Study Instance UID, whichever issuer."""
+
     def news_after(self, position: int) -> Sequence[News]:
         """Return what became of messages after `position`, oldest first, at most a read's worth."""
 
@@ -150,6 +157,7 @@ class MemoryStore:
         self.timers = MemoryTimers()
         self.messages = messages
         self.log: list[Positioned] = []
+        self.stated: list[OutboxEvent] = []
         self._cursors: dict[str, int] = {}
         self._cases: dict[CaseId, Case] = {}
         self._links: dict[StudyKey, CaseId] = {}
@@ -199,6 +207,12 @@ class MemoryStore:
 
     def cursor(self, consumer: str) -> int:
         return self._cursors.get(consumer, 0)
+
+    def stated_after(self, position: int, topics: Sequence[str]) -> Sequence[OutboxEvent]:
+        return [event for event in self.stated if event.event_id > position and event.topic in topics]
+
+    def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        return [(study, one) for study, one in self._links.items() if study.study_instance_uid == study_instance_uid]
 
     def news_after(self, position: int) -> Sequence[News]:
         return self.messages.news_after(position)

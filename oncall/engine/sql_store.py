@@ -73,6 +73,20 @@ class SqlStore:
         with self._database.read() as connection:
             return outbox.read_cursor(connection, consumer)
 
+    def stated_after(self, position: int, topics: Sequence[str]) -> Sequence[outbox.OutboxEvent]:
+        with self._database.read() as connection:
+            return outbox.read_after(connection, position, topics=topics)
+
+    def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        link = oncall_study_link.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(link.issuer, link.study_instance_uid, link.case_id)
+                .where(link.study_instance_uid == study_instance_uid)
+                .order_by(link.issuer)
+            )
+            return [(StudyKey(row.issuer, row.study_instance_uid), CaseId(row.case_id)) for row in rows]
+
     def news_after(self, position: int) -> Sequence[News]:
         with self._database.read() as connection:
             return SqlMessages(connection).news_after(position)

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
-from oncall.case import commands
 from oncall.case.clocks import Clock, read_clocks
 from oncall.case.event import CaseId, microseconds
+from oncall.case.intake import due_images, next_look_at
 from oncall.case.regions import ImagesState, ReadingState
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.chain import Cause
-from oncall.engine import paging
+from oncall.engine import assigning, paging
 from oncall.engine.draft import Draft
 from oncall.engine.in_force import InForce
 from oncall.ladder import Ladder, Step, Target
@@ -26,6 +26,8 @@ from oncall.reading.board import Urgency
 from oncall.timers import Timer
 
 WATCH: Final = "watch"
+ARRIVING: Final = "arriving"
+"""Not a clock of the case's: when images on their way are looked at again."""
 
 _EVERY_URGENCY_S: Final = dict.fromkeys(Urgency, 300.0)
 
@@ -77,8 +79,9 @@ def next_look(case: Case, rules: InForce, now: datetime) -> datetime:
 def alarms(case: Case, rules: InForce, now: datetime) -> Iterator[tuple[str, datetime]]:
     """Return the clocks that run on a case and when each is breached (section 4.3)."""
     images = case.images
-    if images.state is ImagesState.ARRIVING and images.latest_at is not None:
-        yield "stalled", images.latest_at + timedelta(seconds=rules.engine.stalled_after_s)
+    look_at = next_look_at(case, rules.intake)
+    if look_at is not None:
+        yield ARRIVING, look_at
     is_told = case.report.first_communicated_at is not None
     if case.is_ready and images.target_at is not None and images.target_at != images.deadline_at and not is_told:
         yield "target", images.target_at
@@ -94,8 +97,10 @@ def alarms(case: Case, rules: InForce, now: datetime) -> Iterator[tuple[str, dat
 def look(draft: Draft, case: Case, timer: Timer) -> None:
     """Do what a due watch timer is for: say what was breached, and see to it that somebody knows."""
     said = list(timer.payload.get("said", ()))
+    _look_at_images(draft, case)
+    case = draft.case(case.case_id)
     for clock, at in list(alarms(case, draft.rules, draft.now)):
-        if at <= draft.now and clock not in said:
+        if at <= draft.now and clock not in said and clock != ARRIVING:
             said.append(clock)
             _breached(draft, draft.case(case.case_id), clock, at)
     case = draft.case(case.case_id)
@@ -111,13 +116,20 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
     )  # fmt: skip
 
 
-def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
-    if clock == "stalled":
-        latest = case.images.latest_at or draft.now
-        silent_s = (draft.now - latest).total_seconds()
-        draft.record(case.case_id, *commands.stall(case, draft.context, silent_s=silent_s))
-        paging.begin(draft, draft.case(case.case_id), Cause.TECHNICAL, mark="t", ladder=TECHNICAL_LADDER)
+def _look_at_images(draft: Draft, case: Case) -> None:
+    """Images that went quiet are complete, or their transfer has stopped and somebody must look."""
+    facts = due_images(case, draft.rules.intake, draft.now)
+    if not facts:
         return
+    draft.record(case.case_id, *facts)
+    after = draft.case(case.case_id)
+    if after.images.state is ImagesState.STALLED:
+        paging.begin(draft, after, Cause.TECHNICAL, mark="t", ladder=TECHNICAL_LADDER)
+    else:
+        assigning.assign(draft)
+
+
+def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
     draft.record(case.case_id, draft.fact(EventType.CLOCK_BREACHED, clock=clock, due_at_us=microseconds(at)))
     is_unopened = case.reading.claimed_by is None
     is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)

@@ -1,0 +1,86 @@
+"""What the archive stated, taken into the cases: one batch of the outbox is one decision.
+
+For: binding `oncall.case.intake` to a draft and its cursor. Not for: deciding what a study means.
+
+Invariants: the cursor moves in the commit of what it brought, so that nothing the archive stated is missed or taken
+twice, whoever dies when; a study without a case is counted, never dropped silently.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from foundation import log
+from foundation.outbox import OutboxEvent
+from oncall.case.event import CaseId
+from oncall.case.intake import CONSUMER, TOPICS, Intake, IntakeResult, StudyDescriber
+from oncall.case.regions import StudyKey
+from oncall.case.state import Case
+from oncall.engine import assigning
+from oncall.engine.draft import Draft
+from oncall.engine.ports import Cursor, Store
+from oncall.public_holidays import is_public_holiday
+
+CASE_PREFIX: Final = "study-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _View:
+    """The cases as the intake sees them."""
+
+    draft: Draft
+    store: Store
+    known: Callable[[Draft, CaseId], Case | None]
+
+    def case(self, case_id: CaseId) -> Case | None:
+        return self.known(self.draft, case_id)
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        return self.store.case_of_study(study)
+
+    def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        return self.store.studies_of_uid(study_instance_uid)
+
+    def open_cases(self) -> Sequence[Case]:
+        return [case for case in self.draft.every_case() if case.is_open]
+
+
+def take(draft: Draft, store: Store, describe: StudyDescriber, known: Callable[[Draft, CaseId], Case | None]) -> int:
+    """Take the next batch into a draft; return how many events it has.
+
+    Raises
+    ------
+    foundation.errors.Unavailable
+        If the archive's index does not answer: the batch is taken again later.
+    """
+    position = store.cursor(CONSUMER)
+    events = store.stated_after(position, TOPICS)
+    if not events:
+        return 0
+    intake = Intake(
+        draft.rules.intake,
+        draft.rules.directory,
+        describe,
+        is_public_holiday=is_public_holiday,
+        new_case_id=case_id_of,
+    )
+    result = intake.take(events, _View(draft=draft, store=store, known=known), draft.now)
+    _record(draft, result)
+    draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
+    return len(events)
+
+
+def case_id_of(event: OutboxEvent) -> CaseId:
+    """Return the id of the case that an outbox event opens: always the same for the same event."""
+    return CaseId(f"{CASE_PREFIX}{event.event_id}")
+
+
+def _record(draft: Draft, result: IntakeResult) -> None:
+    for case_id, facts in result.facts.items():
+        draft.record(case_id, *(draft.stamped(fact) for fact in facts))
+    for unclaimed in result.unclaimed:
+        log.info("study_unclaimed", study=unclaimed.study.study_instance_uid, reason=unclaimed.reason)
+    for proposal in result.proposals:
+        log.info("study_match_proposed", study=proposal.study.study_instance_uid, count=len(proposal.candidates))
+    if any(draft.case(case_id).is_ready for case_id in result.facts):
+        assigning.assign(draft)
