@@ -13,11 +13,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from oncall.directory import LineId, PersonId
+from oncall.local_time import span_of
 from oncall.rota.coverage import coverage_gaps
 from oncall.rota.model import Roster, Rotation, ShiftRule
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
-from tests.unit.oncall.rota.rosters import NOBODY_YET, line
+from tests.unit.oncall.rota.rosters import NIGHT, NOBODY_YET, line
 
 ZONES = (
     "Europe/Paris",
@@ -30,6 +31,7 @@ ZONES = (
     "Indian/Kerguelen",
     "Indian/Mayotte",
     "Indian/Reunion",
+    "Pacific/Gambier",
     "Pacific/Marquesas",
     "Pacific/Noumea",
     "Pacific/Tahiti",
@@ -49,16 +51,20 @@ PEOPLE = tuple(PersonId(letter) for letter in "ABCDE")
 
 
 def changes_of(zone: str) -> list[datetime]:
-    """Return the clock changes of 2026 and 2027 to the minute; those of Paris for a zone that has none."""
-    tz = ZoneInfo(zone)
+    """Return the clock changes of 2026 and 2027 to the minute; those of Paris in 2026 for a zone that has none."""
     found = []
     hours = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(2 * 365 * 24)]
     for before, after in pairwise(hours):
-        if before.astimezone(tz).utcoffset() != after.astimezone(tz).utcoffset():
+        if offset(before, zone) != offset(after, zone):
             minutes = [before + n * MINUTE for n in range(61)]
-            old = before.astimezone(tz).utcoffset()
-            found.append(next(at for at in minutes if at.astimezone(tz).utcoffset() != old))
-    return found or changes_of("Europe/Paris")
+            found.append(next(at for at in minutes if offset(at, zone) != offset(before, zone)))
+    return found or changes_of("Europe/Paris")[:2]
+
+
+def offset(at: datetime, zone: str) -> timedelta:
+    found = at.astimezone(ZoneInfo(zone)).utcoffset()
+    assert found is not None
+    return found
 
 
 class WallClock:
@@ -120,7 +126,7 @@ def expected(zone: str, first_day: date, start: datetime, ticks: int) -> list[se
 @pytest.mark.parametrize("zone", ZONES)
 def test_at_every_half_minute_around_every_clock_change_the_right_people_are_on_duty(zone: str) -> None:
     changes = changes_of(zone)
-    assert len(changes) == 4
+    assert len(changes) in {2, 4}
 
     for change in changes:
         start = change - AROUND
@@ -138,6 +144,18 @@ def test_at_every_half_minute_around_every_clock_change_the_right_people_are_on_
             assert found == wanted[tick], at
             assert {line_id for line_id, _ in found} == TILINGS.keys(), at
         assert coverage_gaps(timeline, window) == ()
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_night_of_a_change_is_longer_or_shorter_by_it_and_the_rest_before_and_after_is_ten_hours(zone: str) -> None:
+    tz = ZoneInfo(zone)
+    for change in changes_of(zone):
+        eve = change.astimezone(tz).date() - DAY
+        before, night, after = (span_of(eve + n * DAY, NIGHT.start, NIGHT.end, zone) for n in (-1, 0, 1))
+        repeated = offset(change - STEP, zone) - offset(change, zone)
+
+        assert night.duration == timedelta(hours=14) + repeated
+        assert (night.start - before.end, after.start - night.end) == (timedelta(hours=10),) * 2
 
 
 def test_a_clock_that_goes_back_puts_two_people_on_duty_and_never_none() -> None:
