@@ -19,7 +19,7 @@ How the texts are read (§1.7, §1.8 of the domain notes):
 All durations are differences of UTC instants; the zone only tells what is night and what the wall clock shows.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -186,7 +186,7 @@ def may_add_to(
 ) -> tuple[Violation, ...]:
     """Return what `new` would break beside `works` (sorted, 17 weeks around): `may_add` for who has them at hand."""
     merged = sorted([*works, new], key=_place)
-    near = [work for work in merged if work.end_s > new.start_s - _NEAR_S and work.start_s < new.end_s + _NEAR_S]
+    near = _near(works, new)
     found = [
         *_double_bookings([work for work in near if not (is_emergency and work.is_home)], limits, new),
         *_absences([new], absences, limits),
@@ -196,6 +196,26 @@ def may_add_to(
     ]
     allowed = {Severity.NOTICE, Severity.CHARTER} if is_emergency else {Severity.NOTICE}
     return tuple(sorted((one for one in found if one.severity not in allowed), key=_order))
+
+
+def around(works: Sequence[Work], new: Work, limits: LegalLimits) -> tuple[Violation, ...]:
+    """Return what `new` would break beside sorted `works` by double booking, rest or its own length; no notices."""
+    near = _near(works, new)
+    found = [*_double_bookings(near, limits, new), *_amplitudes([new], limits), *_rests(near, limits, new)]
+    return tuple(one for one in found if one.severity is not Severity.NOTICE)
+
+
+def is_too_close(first: Work, second: Work, limits: LegalLimits) -> bool:
+    """Tell whether nobody may do both, whatever else: too little rest between, or a run that only a long rest allows.
+
+    Stricter than `violations`, which allows the derogation up to 24 h: what is planned ahead does without it.
+    """
+    end_s = max(first.end_s, second.end_s)
+    if second.start_s - first.end_s >= limits.rest_h * _HOUR_S:
+        return False
+    zone = ZoneInfo(limits.time_zone)
+    length_h = min((end_s - first.start_s) / _HOUR_S, _wall_h(first.start_s, end_s, zone))
+    return length_h > limits.amplitude_h_max or bool(around([first], second, limits))
 
 
 def works_of(
@@ -433,6 +453,17 @@ def _violation(
         message_fr=texts[0],
         message_en=texts[1],
     )
+
+
+def _near(works: Sequence[Work], new: Work) -> list[Work]:
+    """Return `new` and those of sorted `works` that it can break a rest with, sorted."""
+    first = bisect_left(works, new.start_s - _NEAR_S, key=_start)
+    last = bisect_left(works, new.end_s + _NEAR_S, key=_start)
+    return sorted([*works[first:last], new], key=_place)
+
+
+def _start(work: Work) -> float:
+    return work.start_s
 
 
 def _place(work: Work) -> tuple[float, float, str]:

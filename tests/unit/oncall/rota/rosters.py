@@ -1,79 +1,48 @@
-"""Small rosters for tests: one or two lines in Paris, people with one-letter names."""
+"""Small territories for tests of rosters: lines, people and local spans, all in Europe/Paris."""
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
 
-from oncall.directory import Directory, LineId, PersonId, ProviderId
-from oncall.rota.model import DayKind, Line, LineKind, Override, OverrideKind, Rotation, Shift, ShiftPlan, ShiftRule
-from oncall.rota.timeline import Timeline
+from oncall.directory import Directory, LineId, Person, PersonId, ProviderId, Role
+from oncall.rota.model import DayKind, Line, LineKind, ShiftRule
 from oncall.spans import Span
 
-NOBODY_YET = Directory(sites={}, persons={}, providers={})
-READER = LineId("reader-1")
-NIGHT = ShiftRule(name="night", start=time(18, 30), end=time(8, 30))
-DAY = ShiftRule(name="day", start=time(8, 30), end=time(18, 30), days=DayKind.SUNDAY_OR_HOLIDAY)
+PARIS: Final = ZoneInfo("Europe/Paris")
+EVENING: Final = ShiftRule(name="evening", start=time(18, 30), end=time(0, 30))
+DEEP_NIGHT: Final = ShiftRule(name="deep night", start=time(0, 30), end=time(8, 30))
+WHOLE_NIGHT: Final = ShiftRule(name="night", start=time(18, 30), end=time(8, 30))
+SATURDAY: Final = ShiftRule(name="saturday", start=time(8, 30), end=time(18, 30), days=DayKind.SATURDAY)
+SUNDAY: Final = ShiftRule(name="sunday", start=time(8, 30), end=time(18, 30), days=DayKind.SUNDAY_OR_HOLIDAY)
 
 
-def utc(text: str) -> datetime:
-    """Return an instant written without its offset: UTC."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
-
-
-def span(start: str, end: str) -> Span:
-    """Return a span of two instants in UTC."""
-    return Span(start=utc(start), end=utc(end))
-
-
-def line(*rules: ShiftRule, line_id: str = READER, zone: str = "Europe/Paris", commune: str = "42218") -> Line:
-    """Return a line of Saint-Étienne, of the local group."""
+def line(name: str, *rules: ShiftRule, kind: LineKind = LineKind.DUTY) -> Line:
+    """Return a line of the pool for all sites, in Roanne."""
     return Line(
-        line_id=LineId(line_id),
-        name=line_id,
-        kind=LineKind.DUTY,
-        provider_id=ProviderId("pool"),
-        time_zone=zone,
-        commune=commune,
-        rules=rules,
-    )
+        line_id=LineId(name), name=name, kind=kind, provider_id=ProviderId("pool"), time_zone="Europe/Paris",
+        commune="42187", rules=rules,
+    )  # fmt: skip
 
 
-def turns(people: str, first_day: str, *, priority: int = 0, until: str | None = None, per_turn: int = 1) -> Rotation:
-    """Return a rotation of the first reader's line; each letter is somebody."""
-    return Rotation(
-        line_id=READER,
-        participants=tuple(PersonId(one) for one in people),
-        first_day=date.fromisoformat(first_day),
-        until=None if until is None else date.fromisoformat(until),
-        shifts_per_turn=per_turn,
-        priority=priority,
-    )
+def readers(count: int) -> tuple[PersonId, ...]:
+    """Return so many ids of radiologists."""
+    return tuple(PersonId(f"r{number:02}") for number in range(1, count + 1))
 
 
-def plan(shift_id: str, person: str, start: str, end: str) -> ShiftPlan:
-    """Return a shift of the first reader's line."""
-    return ShiftPlan(shift_id=shift_id, line_id=READER, person_id=PersonId(person), span=span(start, end))
+def directory(people: tuple[PersonId, ...], *, share: float = 1.0, weekly_hours: float = 39.0) -> Directory:
+    """Return a directory of radiologists who are all alike."""
+    persons = {
+        one: Person(
+            person_id=one, name=f"Dr {one}", role=Role.RADIOLOGIST, teleradiology_share_max=share,
+            weekly_hours=weekly_hours,
+        )
+        for one in people
+    }  # fmt: skip
+    return Directory(sites={}, persons=persons, providers={})
 
 
-def override(
-    override_id: str, kind: OverrideKind, start: str, end: str, *, added: str = "", removed: str = "", made: str = ""
-) -> Override:
-    """Return an override of the first reader's line."""
-    return Override(
-        override_id=override_id,
-        line_id=READER,
-        kind=kind,
-        span=span(start, end),
-        added=PersonId(added) if added else None,
-        removed=PersonId(removed) if removed else None,
-        created_at=utc(made) if made else None,
-    )
-
-
-def people_at(timeline: Timeline, at: str) -> str:
-    """Return the letters of who is on duty at an instant in UTC."""
-    return "".join(sorted(shift.person_id for shift in timeline.on_duty(utc(at))))
-
-
-def nights(shifts: Sequence[Shift]) -> list[tuple[str, str]]:
-    """Return who begins when, in UTC."""
-    return [(shift.person_id, shift.span.start.strftime("%m-%dT%H:%M")) for shift in shifts]
+def local(day: date, start: str, end: str) -> Span:
+    """Return a local span; the end is on the next day when it is not later."""
+    first, last = time.fromisoformat(start), time.fromisoformat(end)
+    end_day = day + timedelta(days=last <= first)
+    return Span(start=datetime.combine(day, first, PARIS), end=datetime.combine(end_day, last, PARIS))
