@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from oncall.directory import LineId, PersonId
 from oncall.rota.model import Line, Override, OverrideKind, Roster, Rotation, Shift
 from oncall.rota.resolution import PLAN_STRENGTH, ROTATION_STRENGTH, SEAT_STRENGTH, Claim, resolve
 from oncall.rota.slots import Slot, SlotCounter, slots_around
@@ -21,11 +22,6 @@ def line_shifts(roster: Roster, line: Line, within: Span) -> list[Shift]:
         return [shift for shift in history if shift.span.overlaps(within)]
     live = _live_shifts(roster, line, within)
     if frozen_until is not None:
-        live = [
-            replace(shift, span=Span(start=max(shift.span.start, frozen_until), end=shift.span.end))
-            for shift in live
-            if shift.span.end > frozen_until
-        ]
         live = list(joined(history, live, frozen_until))
     return [shift for shift in live if shift.span.overlaps(within)]
 
@@ -100,15 +96,23 @@ def _rule_at(instant: datetime, slots: Sequence[Slot]) -> str:
     return next((slot.rule for slot in slots if instant in slot.span), "")
 
 
-def joined(earlier: Iterable[Shift], later: Iterable[Shift], at: datetime) -> tuple[Shift, ...]:
-    """Return all shifts; one that was cut in two at `at` is whole again, with the origin of its later part."""
-    ended = {(one.line_id, one.person_id, one.rule): one for one in earlier if one.span.end == at}
-    whole: list[Shift] = []
-    for one in later:
-        key = (one.line_id, one.person_id, one.rule)
-        if one.span.start == at and key in ended:
-            whole.append(replace(one, span=Span(start=ended.pop(key).span.start, end=one.span.end)))
-        else:
-            whole.append(one)
-    kept = [one for one in earlier if one.span.end != at or ended.get((one.line_id, one.person_id, one.rule)) is one]
-    return tuple(sorted((*kept, *whole), key=lambda shift: (shift.span, shift.line_id, shift.person_id)))
+def joined(history: Iterable[Shift], shifts: Iterable[Shift], frozen_until: datetime) -> tuple[Shift, ...]:
+    """Return history, and what `shifts` have from `frozen_until` on; a shift that was running then is whole again.
+
+    A shift that begins at `frozen_until` is another one than the same person's that ended then.
+    """
+    running = {_seat_of(one): one for one in history if one.span.end == frozen_until}
+    later = []
+    for one in shifts:
+        if one.span.start >= frozen_until:
+            later.append(one)
+        elif one.span.end > frozen_until:
+            was = running.pop(_seat_of(one), None)
+            start = frozen_until if was is None else was.span.start
+            later.append(replace(one, span=Span(start=start, end=one.span.end)))
+    kept = [one for one in history if one.span.end < frozen_until or running.get(_seat_of(one)) is one]
+    return tuple(sorted((*kept, *later), key=lambda shift: (shift.span, shift.line_id, shift.person_id)))
+
+
+def _seat_of(shift: Shift) -> tuple[LineId, PersonId, str]:
+    return shift.line_id, shift.person_id, shift.rule

@@ -238,11 +238,10 @@ def freeze(roster: Roster, until: datetime, timeline: Timeline) -> Roster:
     if timeline.within.start > since or timeline.within.end < until:
         message = f"freezing needs a timeline from {since.isoformat()} to {until.isoformat()}; build one that has them"
         raise Refused(message)
-    past = Span(start=since, end=until)
     was = [
-        replace(shift, span=part, origin="history")
+        replace(shift, span=Span(start=shift.span.start, end=min(shift.span.end, until)), origin="history")
         for shift in timeline.shifts
-        if (part := shift.span.intersection(past)) is not None
+        if shift.span.start < until
     ]
     return replace(roster, history=joined(roster.history, was, since), frozen_until=until)
 

@@ -18,7 +18,7 @@ from oncall.rota.coverage import coverage_gaps
 from oncall.rota.model import Roster, Rotation, ShiftRule
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
-from tests.unit.oncall.rota.rosters import NIGHT, NOBODY_YET, line
+from tests.unit.oncall.rota.timeline_parts import NIGHT, NOBODY_YET, line
 
 ZONES = (
     "Europe/Paris",

@@ -14,7 +14,7 @@ from oncall.rota.slots import Slot, slots_on
 from oncall.rota.timeline import Timeline, beginning, freeze
 from oncall.spans import Span, gaps
 from oncall.strict_json import canonical, parse
-from tests.unit.oncall.rota.rosters import DAY, NIGHT, NOBODY_YET, READER, line
+from tests.unit.oncall.rota.timeline_parts import DAY, NIGHT, NOBODY_YET, READER, line
 
 # Four days with the clock change of October 2026 in them.
 ZERO = datetime(2026, 10, 23, 22, tzinfo=UTC)

@@ -10,7 +10,7 @@ from oncall.directory import LineId, PersonId
 from oncall.rota.coverage import absence_conflicts, coverage_gaps, double_bookings
 from oncall.rota.model import Absence, OverrideKind, Roster, Session
 from oncall.rota.timeline import Timeline, freeze
-from tests.unit.oncall.rota.rosters import DAY, NIGHT, NOBODY_YET, READER, line, override, plan, span, turns, utc
+from tests.unit.oncall.rota.timeline_parts import DAY, NIGHT, NOBODY_YET, READER, line, override, plan, span, turns, utc
 
 WEEK = span("2026-02-01T23:00", "2026-02-08T23:00")
 MONDAY_NIGHT = span("2026-02-02T17:30", "2026-02-03T07:30")

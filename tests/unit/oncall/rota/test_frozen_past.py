@@ -11,7 +11,18 @@ from oncall.directory import PersonId
 from oncall.rota.model import Absence, OverrideKind, Roster, Session, Shift
 from oncall.rota.timeline import Timeline, beginning, freeze, revised
 from oncall.spans import Span
-from tests.unit.oncall.rota.rosters import NIGHT, NOBODY_YET, READER, line, override, people_at, plan, span, turns, utc
+from tests.unit.oncall.rota.timeline_parts import (
+    NIGHT,
+    NOBODY_YET,
+    READER,
+    line,
+    override,
+    people_at,
+    plan,
+    span,
+    turns,
+    utc,
+)
 
 ROSTER = Roster(
     version="1",
@@ -52,6 +63,19 @@ def test_the_night_in_hand_stays_one_shift_of_its_real_length() -> None:
     after = timeline(frozen(), Span(start=NOW, end=NOW + timedelta(hours=1)))
 
     assert [(one.person_id, one.span) for one in after.shifts] == [("B", NIGHT_IN_HAND), ("H", NIGHT_IN_HAND)]
+
+
+@pytest.mark.parametrize("minutes", [-1, 0, 1])
+def test_freezing_at_a_handover_does_not_make_one_shift_of_two(minutes: int) -> None:
+    whole_days = replace(NIGHT, end=NIGHT.start)
+    roster = Roster(version="1", lines=(line(whole_days),), rotations=(turns("A", "2026-02-02"),))
+    once = freeze(roster, utc("2026-02-03T17:30") + timedelta(minutes=minutes), timeline(roster))
+    twice = freeze(once, utc("2026-02-04T17:30"), timeline(once))
+
+    for one in (once, twice):
+        assert [shift.span.hours for shift in timeline(one, span("2026-02-02T18:00", "2026-02-05T12:00")).shifts] == [
+            24
+        ] * 3
 
 
 def test_freezing_little_by_little_is_freezing_at_once() -> None:

@@ -9,7 +9,7 @@ from foundation.errors import PeerError, Refused
 from oncall.directory import Directory, Provider, ProviderHours, ProviderId, ProviderKind, Site, SiteId
 from oncall.rota.model import Roster
 from oncall.rota.timeline import Timeline, provider_on
-from tests.unit.oncall.rota.rosters import NIGHT, line, span, turns, utc
+from tests.unit.oncall.rota.timeline_parts import NIGHT, line, span, turns, utc
 
 EVERY_DAY = frozenset(range(7))
 POOL, COMPANY, GROUP = ProviderId("pool"), ProviderId("company"), ProviderId("group")

@@ -21,7 +21,7 @@ from oncall.rota.model import (
     ShiftRule,
 )
 from oncall.strict_json import DocumentInvalid, Value, canonical, parse
-from tests.unit.oncall.rota.rosters import READER, override, plan, span, turns, utc
+from tests.unit.oncall.rota.timeline_parts import READER, override, plan, span, turns, utc
 
 SITE = SiteId("roanne")
 EVERYTHING = Roster(

@@ -6,7 +6,7 @@ import pytest
 
 from oncall.rota.model import DayKind, ShiftRule
 from oncall.rota.slots import SlotCounter, rules_on, slots_on, slots_overlapping
-from tests.unit.oncall.rota.rosters import DAY, NIGHT, line, span
+from tests.unit.oncall.rota.timeline_parts import DAY, NIGHT, line, span
 
 WORKDAY, SATURDAY, SUNDAY, HOLIDAY = (
     ShiftRule(name=kind.value, start=time(8), end=time(18), days=kind)

@@ -11,7 +11,7 @@ from oncall.directory import LineId, PersonId
 from oncall.rota.model import Absence, Override, OverrideKind, Roster, Rotation, ShiftPlan
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
-from tests.unit.oncall.rota.rosters import (
+from tests.unit.oncall.rota.timeline_parts import (
     DAY,
     NIGHT,
     NOBODY_YET,
