@@ -11,10 +11,10 @@ from enum import StrEnum
 
 from oncall.case.event import CaseId
 from oncall.directory import Directory, PersonId
-from oncall.reading.board import Board, ReadyCase, Urgency
+from oncall.reading.board import Board
 from oncall.reading.eligibility import Exclusion, exclusions, open_load
-from oncall.reading.order import Band, band
-from oncall.reading.planning import Score, Seat, schedule, score, seats_of, waiting_cases
+from oncall.reading.order import Band, Waiting
+from oncall.reading.planning import Score, Seat, list_schedule, queue_of, score, seats_of, suitable
 from oncall.reading.policy import ReadingPolicy
 
 
@@ -33,6 +33,8 @@ class AssignmentDecision:
     """The choice of a reader for one case at `at_s`; ``person_id`` None means nobody may be given it: escalate.
 
     ``candidates`` are scored lowest first; ``excluded`` are the others, by rule. ``previous`` had the case before.
+    ``chance_of_hour`` is the probability of the hour as predicted, ``chance_if_delayed`` if the case were passed over
+    once: why it comes in this order.
     """
 
     at_s: float
@@ -44,6 +46,8 @@ class AssignmentDecision:
     predicted_start_s: float | None
     predicted_done_s: float | None
     deadline_at_s: float
+    chance_of_hour: float
+    chance_if_delayed: float
     candidates: tuple[Score, ...]
     excluded: tuple[Exclusion, ...]
     policy_version: str
@@ -52,32 +56,29 @@ class AssignmentDecision:
 def decide(board: Board, directory: Directory, policy: ReadingPolicy) -> tuple[AssignmentDecision, ...]:
     """Return the assignments and reassignments that `board` calls for, in the order of reading."""
     seats, _ = seats_of(board, policy)
-    placed: dict[CaseId, tuple[Seat, float, tuple[Score, ...]]] = {}
-    given: dict[tuple[PersonId, bool], int] = {}
+    queue = queue_of(board, seats, directory, policy)
+    placed: list[tuple[Waiting, Seat, float, tuple[Score, ...]]] = []
 
-    def place(case: ReadyCase, seat: Seat, rivals: Sequence[Seat]) -> bool:
-        scores = sorted(
-            (score(case, rival, board.now_s, directory, policy) for rival in rivals),
-            key=lambda each: (each.total_s, each.start_s),
-        )
-        placed[case.case_id] = (seat, seat.free_at_s, tuple(scores))
+    def place(each: Waiting, seat: Seat, rivals: Sequence[Seat]) -> bool:
+        placed.append((each, seat, seat.free_at_s, _scores(each, seat, rivals, board, directory, policy)))
         return False
 
-    waiting = {case.case_id: case for case in waiting_cases(board)}
-    schedule(list(waiting.values()), seats, directory, policy, place)
+    nobodys = set(list_schedule(queue, seats, place, choose=suitable(directory, policy, board.now_s)))
     decisions = []
-    for case_id, (seat, start_s, scores) in placed.items():
-        case = waiting[case_id]
-        key = (seat.reader.person_id, case.urgency is Urgency.P1)
+    given: dict[tuple[PersonId, bool], int] = {}
+    for each, seat, start_s, scores in placed:
+        person_id = seat.reader.person_id
+        key = (person_id, each.is_p1)
         given[key] = given.get(key, 0) + 1
-        chosen = seat.reader.person_id if given[key] <= policy.open_cases_max else None
-        cause = _cause(case, chosen, start_s, scores, board, directory, policy)
+        # Not more on a list than may be; the rest waits for the next change of the board.
+        chosen = person_id if given[key] <= policy.open_cases_max else None
+        cause = _cause(each, chosen, start_s, scores, policy)
         if cause is not None:
-            decisions.append(_decision(case, cause, chosen, start_s, scores, board, directory, policy))
+            decisions.append(_decision(each, cause, chosen, start_s, scores, board, directory, policy))
     decisions.extend(
-        _decision(case, Cause.NOBODY, None, None, (), board, directory, policy)
-        for case_id, case in waiting.items()
-        if case_id not in placed
+        _decision(each, Cause.NOBODY, None, None, (), board, directory, policy)
+        for each in queue
+        if each.case_id in nobodys
     )
     return tuple(decisions)
 
@@ -86,50 +87,53 @@ def next_case(
     board: Board, person_id: PersonId, directory: Directory, policy: ReadingPolicy
 ) -> AssignmentDecision | None:
     """Return the case that `person_id`, who is free, opens now, on whosever list it is; None when there is none."""
-    found: list[tuple[ReadyCase, tuple[Score, ...]]] = []
+    found: list[tuple[Waiting, tuple[Score, ...]]] = []
 
-    def place(case: ReadyCase, seat: Seat, rivals: Sequence[Seat]) -> bool:
+    def place(each: Waiting, seat: Seat, rivals: Sequence[Seat]) -> bool:
         if seat.reader.person_id != person_id:
             return False
         if seat.free_at_s <= board.now_s:
-            scores = sorted(
-                (score(case, rival, board.now_s, directory, policy) for rival in rivals),
-                key=lambda each: (each.total_s, each.start_s),
-            )
-            found.append((case, tuple(scores)))
+            found.append((each, _scores(each, seat, rivals, board, directory, policy)))
         return True
 
     seats, _ = seats_of(board, policy)
-    schedule(waiting_cases(board), seats, directory, policy, place)
+    queue = queue_of(board, seats, directory, policy)
+    list_schedule(queue, seats, place, choose=suitable(directory, policy, board.now_s))
     if not found:
         return None
-    case, scores = found[0]
-    return _decision(case, Cause.TURN, person_id, board.now_s, scores, board, directory, policy)
+    each, scores = found[0]
+    return _decision(each, Cause.TURN, person_id, board.now_s, scores, board, directory, policy)
+
+
+def _scores(
+    each: Waiting, first: Seat, rivals: Sequence[Seat], board: Board, directory: Directory, policy: ReadingPolicy
+) -> tuple[Score, ...]:
+    assert each.case is not None, "only the forecast places cases that have not come yet"
+    from_s = min(first.free_at_s, *(rival.free_at_s for rival in rivals))
+    scores = [score(each.case, rival, from_s, board.now_s, directory, policy) for rival in rivals]
+    return tuple(sorted(scores, key=lambda one: (one.total_s, one.start_s)))
 
 
 def _cause(
-    case: ReadyCase,
-    chosen: PersonId | None,
-    start_s: float,
-    scores: tuple[Score, ...],
-    board: Board,
-    directory: Directory,
-    policy: ReadingPolicy,
+    each: Waiting, chosen: PersonId | None, start_s: float, scores: tuple[Score, ...], policy: ReadingPolicy
 ) -> Cause | None:
+    case = each.case
+    assert case is not None, "only the forecast places cases that have not come yet"
     if chosen is None:
         return Cause.NOBODY if case.assigned_to is None else None
     if case.assigned_to is None:
         return Cause.NEW
     if case.assigned_to == chosen:
         return None
-    theirs = next((each.start_s for each in scores if each.person_id == case.assigned_to), None)
-    if theirs is None:
+    theirs_s = next((one.start_s for one in scores if one.person_id == case.assigned_to), None)
+    if theirs_s is None:
         return Cause.READER_LOST
-    return Cause.SOONER if theirs - start_s >= policy.preferences.stay_s else None
+    is_needed = each.is_p1 or theirs_s + each.expected_s > each.deadline_at_s
+    return Cause.SOONER if is_needed and theirs_s - start_s >= policy.preferences.stay_s else None
 
 
 def _decision(
-    case: ReadyCase,
+    each: Waiting,
     cause: Cause,
     chosen: PersonId | None,
     start_s: float | None,
@@ -138,7 +142,10 @@ def _decision(
     directory: Directory,
     policy: ReadingPolicy,
 ) -> AssignmentDecision:
-    among = {each.person_id for each in scores}
+    case = each.case
+    assert case is not None, "only the forecast places cases that have not come yet"
+    among = {one.person_id for one in scores}
+    begin_s = board.now_s if start_s is None else start_s
     excluded = [
         broken
         for reader in board.readers
@@ -151,7 +158,9 @@ def _decision(
         cause=cause,
         person_id=chosen,
         previous=case.assigned_to,
-        band=band(case, board.now_s, policy),
+        band=each.band(board.now_s),
+        chance_of_hour=each.chance_at(begin_s),
+        chance_if_delayed=each.chance_at(begin_s + policy.order.next_chance_s),
         predicted_start_s=start_s,
         predicted_done_s=None if start_s is None else start_s + case.expected_read_s,
         deadline_at_s=case.deadline_at_s,

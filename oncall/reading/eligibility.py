@@ -1,7 +1,7 @@
 """Who may read a case, and by which rule not.
 
-Each rule is one line of `_broken`; a plan asks only for the first broken one, an explanation for all of them. What is
-merely undesirable (fatigue, affinity) is a score in `oncall.reading.planning`, not a rule.
+A plan asks only for the first broken rule, an explanation for all of them. What is merely undesirable (fatigue,
+affinity) is a score in `oncall.reading.planning`, not a rule.
 Source: §3.1 (list of constraints), §4.4 invariant 4.
 """
 
@@ -48,15 +48,24 @@ def exclusions(
     load : int
         How many open cases the reader has besides this one; for a P1 only P1 cases count.
     """
-    broken = _broken(case, reader, directory, policy, board.now_s, load)
-    return tuple(Exclusion(person_id=reader.person_id, rule=rule, detail=detail) for rule, detail in broken)
+    now_s = board.now_s
+    found: list[tuple[Rule, str]] = []
+    if reader.is_unavailable:
+        found.append((Rule.UNAVAILABLE, ""))
+    if not reader.on_duty_from_s <= now_s < reader.off_duty_at_s:
+        found.append((Rule.NOT_ON_DUTY, ""))
+    if reader.resting_until_s is not None and now_s < reader.resting_until_s:
+        found.append((Rule.RESTING, ""))
+    found.extend(_broken(case, reader, directory, policy, load))
+    return tuple(Exclusion(person_id=reader.person_id, rule=rule, detail=detail) for rule, detail in found)
 
 
-def may_read_at(
-    case: ReadyCase, reader: Reader, directory: Directory, policy: ReadingPolicy, at_s: float, *, load: int = 0
-) -> bool:
-    """Tell whether no rule keeps `reader` from opening `case` at `at_s`."""
-    return next(_broken(case, reader, directory, policy, at_s, load), None) is None
+def first_broken(
+    case: ReadyCase, reader: Reader, directory: Directory, policy: ReadingPolicy, *, load: int = 0
+) -> Rule | None:
+    """Return the first rule that keeps `reader` from `case` at whatever time they are on duty and rested, or None."""
+    found = next(_broken(case, reader, directory, policy, load), None)
+    return None if found is None else found[0]
 
 
 def open_load(board: Board, reader: Reader, urgency: Urgency) -> int:
@@ -81,15 +90,9 @@ def level(directory: Directory, person_id: PersonId, needs: SubSpecialty) -> Lev
 
 
 def _broken(
-    case: ReadyCase, reader: Reader, directory: Directory, policy: ReadingPolicy, at_s: float, load: int
+    case: ReadyCase, reader: Reader, directory: Directory, policy: ReadingPolicy, load: int
 ) -> Iterator[tuple[Rule, str]]:
     person_id = reader.person_id
-    if reader.is_unavailable:
-        yield Rule.UNAVAILABLE, ""
-    if not reader.on_duty_from_s <= at_s < reader.off_duty_at_s:
-        yield Rule.NOT_ON_DUTY, ""
-    if reader.resting_until_s is not None and at_s < reader.resting_until_s:
-        yield Rule.RESTING, f"{reader.resting_until_s:.0f}"
     if person_id in case.declined_by:
         yield Rule.DECLINED, ""
     if load >= policy.open_cases_max:

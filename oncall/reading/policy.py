@@ -11,14 +11,24 @@ from types import MappingProxyType
 from typing import Final
 
 from oncall.reading.board import ExamKind, Urgency
+from oncall.reading.expected_arrivals import ArrivalProfile
 from oncall.reading.read_time import ReadTime
 
 _MINUTE: Final = 60.0
 _HOUR: Final = 3600.0
 
 
-def _minutes(mean: float, sd: float, besides: float) -> ReadTime:
-    return ReadTime(mean_s=(mean + besides) * _MINUTE, sd_s=sd * _MINUTE)
+def _minutes(mean: float, sd: float, fixed: float) -> ReadTime:
+    return ReadTime(fixed_s=fixed * _MINUTE, mean_s=mean * _MINUTE, sd_s=sd * _MINUTE)
+
+
+# From 18:30, 20:30, 00:00, 02:00, 05:00 and 07:00 until 08:30 (§3.5).
+NIGHT: Final = ArrivalProfile(
+    changes_s=(18.5 * _HOUR, 20.5 * _HOUR, 24 * _HOUR, 26 * _HOUR, 29 * _HOUR, 31 * _HOUR, 32.5 * _HOUR),
+    rates=(1.3, 1.6, 1.0, 0.5, 0.4, 0.7),
+    usual_cases=85.0,
+    usual_weight_cases=20.0,
+)
 
 
 # Reading plus 3.5 min of protocol and telephone, 5 min for what is usually P1 (§3.5).
@@ -65,20 +75,39 @@ class Preferences:
     expert_s: float = 60.0
     # "Can do if nobody else" (§3.1): as if this reader were free so much later.
     last_resort_s: float = 45 * _MINUTE
-    warned_fatigue_s: float = 60.0
-    alarmed_fatigue_s: float = 300.0
-    # Who has been told of a case keeps it unless another starts this much sooner, so that nobody's list flickers.
-    stay_s: float = 240.0
+    last_resort_p1_s: float = 10 * _MINUTE
+    warned_fatigue_s: float = 30.0
+    alarmed_fatigue_s: float = 120.0
+    # Who was told of a case keeps it unless another begins this much sooner and it matters: lists must not flicker.
+    stay_s: float = 5 * _MINUTE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OrderRules:
+    """How cases that are not P1 are compared (`oncall.reading.order`). Times in seconds, tuned on drawn nights."""
+
+    # About how long it takes until the next reader is free and the question is put again.
+    next_chance_s: float = 15 * _MINUTE
+    # The guard: a case that has waited so long goes before all but P1.
+    guard_s: float = 85 * _MINUTE
+    # What missing the guard is worth, missing the hour being one.
+    guard_weight: float = 0.55
+    # Loss of chance is divided by expected time to this power: 1 is per minute of reader, 0 is per case.
+    work_exponent: float = 0.67
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackupRules:
-    """When a backup reader is called, kept and let go. Times in seconds."""
+    """When a backup reader is called, kept and let go. Times in seconds, tuned on drawn nights."""
 
-    present_max: int = 2
-    # Predicted breaches that the call must avoid.
-    breaches_avoided_min: float = 1.0
-    extension_s: float = 15 * _MINUTE
+    present_max: int = 3
+    # What the forecast looks ahead to, and what an expected case is like (nearly the mean of all, §3.5).
+    horizon_s: float = 60 * _MINUTE
+    expected_exam: ExamKind = ExamKind.CHEST
+    # Predicted breaches that a call, or keeping somebody for another extension, must avoid.
+    call_avoids_min: float = 3.0
+    extension_avoids_min: float = 1.0
+    extension_s: float = 10 * _MINUTE
     # How long before their end the question is put whether they are kept.
     decided_before_s: float = 2 * _MINUTE
 
@@ -95,15 +124,15 @@ class ReadingPolicy:
     # Verbal report to the trauma team leader (§1.9, SE Scotland).
     verbal_trauma_s: float = 5 * _MINUTE
     open_cases_max: int = 7
-    # A late case waits no longer than this for its reader's end, whatever it costs others.
-    guard_s: float = 85 * _MINUTE
+    order: OrderRules = field(default_factory=OrderRules)
+    arrivals: ArrivalProfile = NIGHT
     fatigue: Fatigue = field(default_factory=Fatigue)
     preferences: Preferences = field(default_factory=Preferences)
     backup: BackupRules = field(default_factory=BackupRules)
 
     def expected_s(self, exam: ExamKind) -> float:
         """Return the expected reader time of a kind of exam."""
-        return self.read_times[exam].mean_s
+        return self.read_times[exam].expected_s
 
 
-DEFAULT: Final = ReadingPolicy(version="2026-11-22.1")
+DEFAULT: Final = ReadingPolicy(version="2026-11-22.2")

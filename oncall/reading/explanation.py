@@ -1,0 +1,139 @@
+"""Why this reader and not another, in words: what a decision stored, rendered in French or English.
+
+Rendering adds nothing to the decision and reads nothing else, so an old decision is explained as it was taken. Texts
+name people and rules, never a patient; instants are given relative to the decision, in minutes.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from oncall.directory import Directory, PersonId
+from oncall.reading.assignment import AssignmentDecision, Cause
+from oncall.reading.eligibility import Exclusion, Rule
+from oncall.reading.order import Band
+from oncall.reading.planning import Score
+
+
+class Language(StrEnum):
+    """Languages of explanations."""
+
+    FRENCH = "fr"
+    ENGLISH = "en"
+
+
+_FR, _EN = Language.FRENCH, Language.ENGLISH
+
+_CAUSES: Final[Mapping[Cause, Mapping[Language, str]]] = {
+    Cause.NEW: {_FR: "nouveau dossier", _EN: "new case"},
+    Cause.READER_LOST: {
+        _FR: "le lecteur précédent ({previous}) ne peut plus le lire",
+        _EN: "the previous reader ({previous}) may no longer read it",
+    },
+    Cause.SOONER: {
+        _FR: "peut commencer nettement plus tôt que {previous}",
+        _EN: "can begin clearly sooner than {previous}",
+    },
+    Cause.TURN: {_FR: "premier lecteur libre", _EN: "the first reader who is free"},
+    Cause.NOBODY: {
+        _FR: "personne ne peut recevoir ce dossier : escalade immédiate",
+        _EN: "nobody may be given this case: escalate at once",
+    },
+}
+
+_BANDS: Final[Mapping[Band, Mapping[Language, str]]] = {
+    Band.P1: {_FR: "P1, toujours lu en premier", _EN: "P1, always read first"},
+    Band.GUARDED: {
+        _FR: "attend depuis trop longtemps : repasse devant",
+        _EN: "has waited too long: goes before the others",
+    },
+    Band.ON_TIME: {_FR: "peut encore tenir l'heure", _EN: "can still make the hour"},
+    Band.LATE: {
+        _FR: "l'heure n'est plus tenable : après ceux qui peuvent la tenir, jusqu'à la limite de garde",
+        _EN: "can no longer make the hour: after those that can, until the guard",
+    },
+}
+
+_RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
+    Rule.UNKNOWN_PERSON: {_FR: "absent de l'annuaire", _EN: "not in the directory"},
+    Rule.NOT_A_RADIOLOGIST: {_FR: "n'est pas radiologue ({detail})", _EN: "is not a radiologist ({detail})"},
+    Rule.NOT_ON_DUTY: {_FR: "n'est pas de garde", _EN: "is not on duty"},
+    Rule.RESTING: {_FR: "en repos de sécurité", _EN: "in compulsory rest"},
+    Rule.UNAVAILABLE: {_FR: "s'est déclaré indisponible ou ne répond pas", _EN: "unavailable or not answering"},
+    Rule.DECLINED: {_FR: "a décliné ce dossier", _EN: "declined this case"},
+    Rule.NO_PRIVILEGE: {_FR: "pas de convention avec {detail}", _EN: "no privilege at {detail}"},
+    Rule.NOT_COMPETENT: {_FR: "ne lit pas la spécialité {detail}", _EN: "does not read {detail}"},
+    Rule.LOAD: {_FR: "a déjà {detail} dossiers ouverts", _EN: "already has {detail} open cases"},
+}
+
+_PARTS: Final[Mapping[str, Mapping[Language, str]]] = {
+    "same_patient_s": {_FR: "même patient", _EN: "same patient"},
+    "same_author_s": {_FR: "auteur du protocole", _EN: "wrote the protocol"},
+    "expert_s": {_FR: "expert de la spécialité", _EN: "expert in the sub-specialty"},
+    "last_resort_s": {_FR: "seulement à défaut d'un autre", _EN: "only if nobody else"},
+    "fatigue_s": {_FR: "charge déjà lourde", _EN: "heavily loaded already"},
+}
+
+
+def why(decision: AssignmentDecision, directory: Directory, language: Language) -> tuple[str, ...]:
+    """Return the decision in sentences: the choice, its order of reading, each candidate, each exclusion."""
+    lines = [_choice(decision, directory, language), _BANDS[decision.band][language].capitalize() + "."]
+    lines.extend(_candidate(decision, each, directory, language) for each in decision.candidates)
+    lines.extend(_excluded(each, directory, language) for each in decision.excluded)
+    return tuple(lines)
+
+
+def why_not(
+    decision: AssignmentDecision, person_id: PersonId, directory: Directory, language: Language
+) -> tuple[str, ...]:
+    """Return only what concerns `person_id`: "why not her"; empty when the decision never considered them."""
+    scores = [
+        _candidate(decision, each, directory, language) for each in decision.candidates if each.person_id == person_id
+    ]
+    rules = [_excluded(each, directory, language) for each in decision.excluded if each.person_id == person_id]
+    return (*scores, *rules)
+
+
+def _choice(decision: AssignmentDecision, directory: Directory, language: Language) -> str:
+    previous = "-" if decision.previous is None else _name(decision.previous, directory)
+    cause = _CAUSES[decision.cause][language].format(previous=previous)
+    if decision.person_id is None or decision.predicted_start_s is None or decision.predicted_done_s is None:
+        return f"{decision.case_id}{_colon(language)}{cause}."
+    start_min = round((decision.predicted_start_s - decision.at_s) / 60)
+    spare_min = round((decision.deadline_at_s - decision.predicted_done_s) / 60)
+    name = _name(decision.person_id, directory)
+    if language is _FR:
+        margin = f"marge {spare_min} min" if spare_min >= 0 else f"retard prévu {-spare_min} min"
+        return f"{decision.case_id} à {name} : {cause} ; début prévu dans {start_min} min, {margin}."
+    margin = f"{spare_min} min to spare" if spare_min >= 0 else f"predicted {-spare_min} min late"
+    return f"{decision.case_id} to {name}: {cause}; predicted to begin in {start_min} min, {margin}."
+
+
+def _candidate(decision: AssignmentDecision, score: Score, directory: Directory, language: Language) -> str:
+    wait_min = (score.start_s - decision.at_s) / 60
+    mark = "→ " if score.person_id == decision.person_id else "  "
+    free = f"libre dans {wait_min:.0f} min" if language is _FR else f"free in {wait_min:.0f} min"
+    parts = [free]
+    for field, texts in _PARTS.items():
+        seconds = getattr(score, field)
+        if seconds:
+            sign = "+" if field in ("last_resort_s", "fatigue_s") else "-"
+            parts.append(f"{texts[language]} ({sign}{seconds / 60:.0f} min)")
+    total = f"score {score.total_s / 60:.1f}"
+    return f"{mark}{_name(score.person_id, directory)}{_colon(language)}{', '.join(parts)} ; {total}".replace(
+        " ;", " ;" if language is _FR else ";"
+    )
+
+
+def _excluded(exclusion: Exclusion, directory: Directory, language: Language) -> str:
+    rule = _RULES[exclusion.rule][language].format(detail=exclusion.detail)
+    return f"× {_name(exclusion.person_id, directory)}{_colon(language)}{rule} [{exclusion.rule.value}]"
+
+
+def _name(person_id: PersonId, directory: Directory) -> str:
+    person = directory.persons.get(person_id)
+    return person_id if person is None else person.name
+
+
+def _colon(language: Language) -> str:
+    return " : " if language is _FR else ": "
