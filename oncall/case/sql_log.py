@@ -198,12 +198,19 @@ def _events(connection: Connection, case_id: CaseId, after_seq: int = 0) -> tupl
     rows = connection.execute(
         select(oncall_case_event).where(column.case_id == case_id, column.seq > after_seq).order_by(column.seq)
     )
-    return tuple(event_of(row.body, row.hash) for row in rows)
+    return tuple(_decoded(row) for row in rows)
+
+
+def _decoded(row: Row[Any]) -> Event:
+    try:
+        return event_of(row.body, row.hash)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ChainBroken(CaseId(row.case_id), row.seq, "its content cannot be read") from error
 
 
 def _event_in(row: Row[Any]) -> Event:
     """Return the event of a row, checking that the columns beside the hashed text say the same."""
-    event = event_of(row.body, row.hash)
+    event = _decoded(row)
     if _row_of(event) != {name: getattr(row, name) for name in _COLUMNS}:
         raise ChainBroken(CaseId(row.case_id), row.seq, "its columns do not say what its content says")
     return event
