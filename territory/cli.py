@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from territory.cli_oncall_grammar import add_oncall
+
 EXIT_WELL: Final = 0
 EXIT_WRONG: Final = 1
 EXIT_USAGE: Final = 2
@@ -30,13 +32,19 @@ _COMMAND_MODULES: Final = {
     "verify": "territory.cli_archive",
     "reindex": "territory.cli_archive",
     "status": "territory.cli_status",
+    "oncall": "territory.cli_oncall",
+    "demo": "territory.demo",
 }
+
+_ONCALL_SUMMARY: Final = "Who is on call, gaps, import and export, swaps, simulated nights, plan blanc."
 
 _EPILOG: Final = """\
 try it:
   telegarde serve --data DIR --open-loopback
   telegarde send FOLDER --host 127.0.0.1 --port 11112
   telegarde verify --data DIR
+  telegarde demo --data DIR --once
+  telegarde oncall who --data DIR --at 2026-10-25T02:30+02:00
 
 exit codes: 0 all well; 1 something is wrong (found or failed); 2 the command or the configuration cannot be used
 """
@@ -91,6 +99,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_send(commands)
     _add_archive_commands(commands)
     _add_check_config(commands)
+    add_oncall(commands.add_parser("oncall", help=_ONCALL_SUMMARY, description=_ONCALL_SUMMARY))
+    _add_demo(commands)
     return parser
 
 
@@ -157,6 +167,14 @@ def _add_archive_commands(commands: _Commands) -> None:
         command = _add_command(commands, name, summary)
         command.add_argument("--data", type=Path, metavar="DIR", help="the data directory (default: as configured)")
         command.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: DIR/telegarde.toml)")
+
+
+def _add_demo(commands: _Commands) -> None:
+    command = _add_command(commands, "demo", "Make a territory that does not exist, and show a node at work on it.")
+    command.add_argument("--data", type=Path, metavar="DIR", help="keep everything here (default: a new directory)")
+    command.add_argument("--once", action="store_true", help="end when all was shown; exit code 0 if it worked")
+    command.add_argument("--slices", type=int, default=250, help="images of each CT study (default: %(default)s)")
+    command.add_argument("--pictures", type=Path, metavar="DIR", help="also write the README's pictures")
 
 
 def _add_check_config(commands: _Commands) -> None:

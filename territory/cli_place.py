@@ -6,12 +6,10 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from foundation.database import Database, sqlite_url
+from foundation.database import Database
 from foundation.errors import Refused, Unavailable
 from territory.bootstrap import journal_directory
-from territory.cli_setup import CONFIGURATION_NAME
-from territory.settings import load
-from territory.settings_model import DATABASE_FILE_NAME
+from territory.data_location import location_of
 
 
 class NoArchive(Refused):
@@ -58,19 +56,8 @@ def place_of(arguments: argparse.Namespace) -> Place:
     InvalidSettings
         If its configuration cannot be used.
     """
-    configuration = arguments.config
-    if configuration is None and arguments.data is not None:
-        in_data_dir = arguments.data / CONFIGURATION_NAME
-        configuration = in_data_dir if in_data_dir.exists() else None
-    if configuration is not None:
-        settings = load(configuration)
-        data_dir = arguments.data.absolute() if arguments.data else settings.archive.data_dir
-        url = settings.database_url if settings.archive.database_url else sqlite_url(data_dir / DATABASE_FILE_NAME)
-    elif arguments.data is not None:
-        data_dir = arguments.data.absolute()
-        url = sqlite_url(data_dir / DATABASE_FILE_NAME)
-    else:
-        raise Refused("which archive? give --data DIR or --config FILE")
-    if not journal_directory(data_dir).is_dir():
+    location = location_of(arguments)
+    if not journal_directory(location.data_dir).is_dir():
+        data_dir = location.data_dir
         raise NoArchive(f"{data_dir} holds no archive: no node has served it yet (telegarde serve --data {data_dir})")
-    return Place(data_dir=data_dir, database_url=url)
+    return Place(data_dir=location.data_dir, database_url=location.database_url)

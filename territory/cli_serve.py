@@ -11,9 +11,8 @@ from typing import Any
 from foundation import log
 from foundation.errors import Refused
 from territory import serve, settings_reader
-from territory.cli_setup import CONFIGURATION_NAME
 from territory.settings import InvalidSettings, Problem, Settings, load, open_loopback
-from territory.settings_model import WORKERS_MAX
+from territory.settings_model import CONFIGURATION_NAME, WORKERS_MAX
 
 
 def run(arguments: argparse.Namespace) -> int:

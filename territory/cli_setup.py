@@ -8,8 +8,8 @@ from foundation.errors import Refused
 from territory import bootstrap, settings
 from territory.cli_output import answer
 from territory.settings import describe, load
+from territory.settings_model import CONFIGURATION_NAME
 
-CONFIGURATION_NAME: Final = "telegarde.toml"
 _EXAMPLE: Final = Path(settings.__file__).with_name("telegarde.example.toml")
 # Tables of the example that name things only the operator knows.
 _LEFT_TO_THE_OPERATOR: Final = ("[dicom.tls]", "[[peers]]")

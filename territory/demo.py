@@ -1,4 +1,4 @@
-"""``make demo``: a real node at work on generated CT and MR studies, shown step by step.
+"""``telegarde demo``: a territory with its roster, and a real node at work on generated studies, step by step.
 
 Everything shown is checked: with ``--once`` the exit code is 0 only when all of it worked. Without it the node keeps
 serving, and the last lines say how to talk to it. Only synthetic patients appear here, so their names may be shown.
@@ -6,6 +6,7 @@ serving, and the last lines say how to talk to it. Only synthetic patients appea
 
 import argparse
 import contextlib
+import json
 import re
 import shutil
 import subprocess
@@ -13,10 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from pydicom import Dataset, dcmread
@@ -26,7 +29,12 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.studies import write_ct_study, write_mr_study
+from foundation.database import Database, sqlite_url
+from oncall.rota.timeline import Timeline
+from oncall.spans import Span
 from pacs.scu.send import SendProgress, SendReport, send
+from territory import cli
+from territory.bootstrap import JOURNAL_DIRECTORY
 from territory.cli_output import progress, size
 from territory.demo_node import (
     LOOPBACK,
@@ -37,54 +45,86 @@ from territory.demo_node import (
     count_identical,
     sop_instance_uid_of,
 )
+from territory.demo_oncall import put_in_force
 from territory.demo_picture import as_text, grey_levels, shrunk, write_png
+from territory.settings_model import DATABASE_FILE_NAME
 
 _PARALLEL: Final = 4
 # How much of the third study has been confirmed when the node is killed.
 _PLUG_AFTER: Final = 0.2
 _PICTURE_COLUMNS: Final = 44
 _PNG_PIXELS: Final = 256
+_PICTURE_WIDTH: Final = 100
 _DEMO_DIRECTORY: Final = Path(".data")
 
 
 def main() -> int:
-    """Run the demo; return 0 when everything that it showed worked."""
-    parser = argparse.ArgumentParser(prog="make demo", description="Show a node at work on generated studies.")
-    parser.add_argument("--once", action="store_true", help="end when all was shown; exit code 0 if it worked")
-    parser.add_argument("--slices", type=int, default=250, help="images of each CT study (default: %(default)s)")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="also write the README's pictures")
-    arguments = parser.parse_args()
-    console = Console(highlight=False, record=arguments.pictures is not None, width=100 if arguments.pictures else None)
-    directory = (_DEMO_DIRECTORY / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}").absolute()
-    demo = Demo(console, directory, slices=arguments.slices)
+    """Run the demo as ``make demo`` does."""
+    return cli.run(["demo", *sys.argv[1:]])
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo; return 0 when everything that it showed worked.
+
+    With ``--data`` what was made stays there. Without, it stays only as long as the demo serves.
+    """
+    width = _PICTURE_WIDTH if arguments.pictures is not None else None
+    # With --json the one object on standard output is the result; what is shown goes to the other.
+    console = Console(highlight=False, record=arguments.pictures is not None, width=width, stderr=arguments.json)
+    demo = Demo(console, _places(arguments), slices=arguments.slices)
     try:
         demo.show()
         if arguments.pictures:
             demo.write_pictures(arguments.pictures)
         if not arguments.once:
             demo.keep_serving()
-        return demo.end()
+        code = demo.end()
     except StepFailed as failure:
         console.print(f"[bold red]This did not work:[/] {failure}")
-        return 1
+        code = 1
     except KeyboardInterrupt:
-        return demo.end()
+        code = demo.end()
     finally:
         demo.node.pull_the_plug()
-        if arguments.once:
-            shutil.rmtree(directory, ignore_errors=True)
-            # Demos that were kept are somebody's: only an empty directory goes.
-            with contextlib.suppress(OSError):
-                directory.parent.rmdir()
+        if arguments.once and arguments.data is None:
+            _clear(demo.places.files)
+    if arguments.json:
+        print(json.dumps({"worked": code == 0, "data": str(demo.places.data), **demo.facts}))
+    return code
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Places:
+    """Where the node keeps its data, and where generated files, pictures and the log go."""
+
+    data: Path
+    files: Path
+
+
+def _places(arguments: argparse.Namespace) -> Places:
+    if arguments.data is not None:
+        data = arguments.data.absolute()
+        return Places(data=data, files=data / "demo")
+    files = (_DEMO_DIRECTORY / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%S}").absolute()
+    return Places(data=files / "node", files=files)
+
+
+def _clear(directory: Path) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    # Demos that were kept are somebody's: only an empty directory goes.
+    with contextlib.suppress(OSError):
+        directory.parent.rmdir()
 
 
 class Demo:
     """The steps, in order; each prints what it does and raises `StepFailed` when it does not work."""
 
-    def __init__(self, console: Console, directory: Path, *, slices: int) -> None:
-        self.node = DemoNode(directory)
+    def __init__(self, console: Console, places: Places, *, slices: int) -> None:
+        self.places = places
+        self.node = DemoNode(places.data, places.files / "node.log")
+        self.facts: dict[str, Any] = {}
         self._console = console
-        self._directory = directory
+        self._directory = places.files
         self._slices = slices
         self._step = 0
         self._ct: list[Path] = []
@@ -92,8 +132,14 @@ class Demo:
         self._retrieved: list[Dataset] = []
 
     def show(self) -> None:
-        """Run every step."""
-        self._directory.mkdir(parents=True)
+        """Run every step; an archive that is there already is not shown again."""
+        is_first = not (self.places.data / JOURNAL_DIRECTORY).exists()
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._territory()
+        if not is_first:
+            self._console.print("An archive is there already: it is served as it is.")
+            self._start()
+            return
         self._generate()
         self._start()
         self._send()
@@ -101,6 +147,41 @@ class Demo:
         self._move_and_look()
         self._pull_the_plug()
         self._verify()
+
+    def _territory(self) -> None:
+        self._say("A territory that does not exist", "territory/demo_territory.py")
+        self.places.data.mkdir(parents=True, exist_ok=True)
+        database = Database(sqlite_url(self.places.data / DATABASE_FILE_NAME))
+        began_s = time.monotonic()
+        try:
+            made = put_in_force(database)
+        finally:
+            database.close()
+        now = datetime.now(UTC)
+        tonight = max(now, made.roster.plans[0].span.start) if made.roster.plans else now
+        timeline = Timeline(made.roster, made.directory, Span(start=tonight, end=tonight + timedelta(days=3)))
+        change = next((one.span.start for one in timeline.shifts if one.span.start > tonight), tonight)
+        table = Table("line", "name", "from", "to", box=None, pad_edge=False)
+        zone = ZoneInfo(made.roster.lines[0].time_zone)
+        names = {line.line_id: line.name for line in made.roster.lines}
+        for shift in timeline.on_duty(change):
+            start, end = (one.astimezone(zone) for one in (shift.span.start, shift.span.end))
+            person = made.directory.persons[shift.person_id]
+            table.add_row(names[shift.line_id], person.name, f"{start:%a %d %b %H:%M}", f"{end:%a %d %b %H:%M}")
+        self.facts["territory"] = {
+            "sites": len(made.directory.sites),
+            "radiologists": made.radiologists,
+            "persons": len(made.directory.persons),
+            "lines": len(made.roster.lines),
+            "shifts": len(made.roster.plans),
+            "roster_version": made.roster.version,
+            "is_new": made.is_new,
+        }
+        self._console.print(
+            f"{len(made.directory.sites)} hospitals, {made.radiologists} radiologists, {len(made.roster.plans)} shifts "
+            f"of 2026 and 2027 in {time.monotonic() - began_s:.1f} s; the next to be on duty:"
+        )
+        self._console.print(table)
 
     def _say(self, what: str, detail: str = "") -> None:
         self._step += 1
@@ -192,7 +273,7 @@ class Demo:
         grid = Table.grid(padding=(0, 4))
         grid.add_row(*(self._picture(ds) for ds in self._retrieved))
         # Not recorded: as a vector graphic it would be large, and `write_pictures` has better ones.
-        Console(width=self._console.width).print(grid)
+        Console(width=self._console.width, stderr=self._console.stderr).print(grid)
 
     def _picture(self, ds: Dataset) -> Group:
         grey = grey_levels(ds)
@@ -249,6 +330,7 @@ class Demo:
             f"findscu -S -aec {NODE_AET} {LOOPBACK} {port} -k QueryRetrieveLevel=STUDY -k PatientName -k StudyDate",
             f"curl http://{LOOPBACK}:{self.node.http_port}/health",
             f"telegarde status --data {data}",
+            f"telegarde oncall who --data {data}",
         ]
         self._console.print(
             Panel(

@@ -48,11 +48,19 @@ def choose_port(wanted: int) -> int:
 
 
 class DemoNode:
-    """One node, open on loopback, and the workstation it may move studies to."""
+    """One node, open on loopback, and the workstation it may move studies to.
 
-    def __init__(self, directory: Path) -> None:
-        self.data = directory / "node"
-        self.log_path = directory / "node.log"
+    Parameters
+    ----------
+    data : Path
+        Its data directory.
+    log_path : Path
+        Where it logs to.
+    """
+
+    def __init__(self, data: Path, log_path: Path) -> None:
+        self.data = data
+        self.log_path = log_path
         self.dicom_port = choose_port(11112)
         self.http_port = choose_port(8042)
         self.workstation_port = choose_port(11113)

@@ -54,6 +54,9 @@ LOOPBACK: Final = "127.0.0.1"
 DATABASE_FILE_NAME: Final = "index.sqlite"
 """The default database, inside the data directory."""
 
+CONFIGURATION_NAME: Final = "telegarde.toml"
+"""The configuration that ``telegarde init`` writes into a data directory."""
+
 
 class Duplicates(StrEnum):
     """What other bytes under a known SOP Instance UID get; the same bytes are always acknowledged and kept once."""

@@ -3,10 +3,12 @@
 For: what every importer hands over, whatever it read. Not for: reading any format.
 
 Invariants: importing the same again gives the same roster; the past is not touched; a locked cell is never overwritten,
-the import is refused instead; what was planned on the line within the imported time, and not locked, makes room.
+the import is refused instead; what was planned on a line makes room for the shifts that come, and only for them: the
+feed of one person does not empty a line of the others.
 """
 
 import hashlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +18,7 @@ from typing import Final
 from foundation.errors import Refused
 from oncall.directory import LineId, PersonId
 from oncall.rota.model import Roster, ShiftPlan
-from oncall.spans import Span, subtract
+from oncall.spans import Span, subtract, union
 
 # Two years of a dozen lines; more is a mistake in the file or in the window.
 SHIFTS_MAX: Final = 50_000
@@ -48,8 +50,7 @@ class Imported:
 def with_imported(roster: Roster, shifts: Sequence[ImportedShift], *, now: datetime) -> Roster:
     """Return the roster with these shifts as cells of their lines; its version is still the old one.
 
-    What was planned between the first and the last imported instant of a line makes room; a cell that begins before or
-    ends after keeps that part.
+    A cell that an imported shift overlaps keeps what is left of it.
 
     Raises
     ------
@@ -92,10 +93,11 @@ def _cell(shift: ImportedShift) -> ShiftPlan:
 
 def _with_room(plans: Sequence[ShiftPlan], line_id: LineId, shifts: Sequence[ImportedShift]) -> list[ShiftPlan]:
     """Return the plans without what is in the way of the line's imported shifts."""
-    within = Span(start=min(shift.span.start for shift in shifts), end=max(shift.span.end for shift in shifts))
+    taken = union(shift.span for shift in shifts)
     left: list[ShiftPlan] = []
     for plan in plans:
-        if plan.line_id != line_id or not plan.span.overlaps(within):
+        holes = _overlapping(taken, plan.span) if plan.line_id == line_id else []
+        if not holes:
             left.append(plan)
             continue
         if plan.locked:
@@ -105,9 +107,14 @@ def _with_room(plans: Sequence[ShiftPlan], line_id: LineId, shifts: Sequence[Imp
                 f"the cell of {plan.person_id} on {line_id} from {plan.span.start.isoformat(timespec='minutes')} is "
                 "locked; unlock it, or import around it"
             )
-        for number, rest in enumerate(subtract([plan.span], [within])):
+        for number, rest in enumerate(subtract([plan.span], holes)):
             left.append(replace(plan, shift_id=f"{plan.shift_id}/{number}", span=rest))
     return left
+
+
+def _overlapping(taken: Sequence[Span], span: Span) -> list[Span]:
+    first = bisect_right(taken, span.start, key=lambda one: one.end)
+    return list(taken[first : bisect_left(taken, span.end, key=lambda one: one.start)])
 
 
 def _is_the_same(plan: ShiftPlan, shifts: Sequence[ImportedShift]) -> bool:

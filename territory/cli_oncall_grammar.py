@@ -1,0 +1,132 @@
+"""What can be said after ``telegarde oncall``.
+
+For: the grammar only, so that ``--help`` answers at once. Not for: doing anything (``territory.cli_oncall*``).
+
+Stable: the names of commands and options here are promised to stay; others build on them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Final, TypeAlias
+
+FORMATS_IN: Final = ("ics", "csv", "json", "opsgenie", "grafana")
+FORMATS_OUT: Final = ("ics", "csv", "json")
+SWAP_ACTIONS: Final = ("request", "accept", "approve", "refuse", "withdraw", "list")
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_oncall(command: argparse.ArgumentParser) -> None:
+    """Add the on-call commands to ``telegarde oncall``."""
+    commands = command.add_subparsers(dest="oncall_command", required=True, metavar="COMMAND")
+    _add_who(commands)
+    _add_gaps(commands)
+    _add_import(commands)
+    _add_export(commands)
+    _add_swap(commands)
+    _add_simulate(commands)
+    _add_plan_blanc(commands)
+
+
+def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=summary, description=summary)
+    command.add_argument("--json", action="store_true", help="answer with one JSON object on standard output")
+    command.add_argument("--data", type=Path, metavar="DIR", help="the data directory (default: as configured)")
+    command.add_argument("--config", type=Path, metavar="FILE", help="configuration (default: DIR/telegarde.toml)")
+    return command
+
+
+def _add_within(command: argparse.ArgumentParser, default: str) -> None:
+    command.add_argument(
+        "--from", dest="begin", metavar="WHEN", help=f"a day, or an instant with its offset (default: {default})"
+    )
+    command.add_argument("--to", dest="end", metavar="WHEN", help="up to, not with: a day or an instant")
+
+
+def _add_at(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--at", metavar="INSTANT", help="an instant with its offset, like 2026-10-25T02:30+02:00 (default: now)"
+    )
+
+
+def _add_who(commands: _Commands) -> None:
+    command = _command(commands, "who", "Say who is on duty at an instant; exit 1 when a seat is empty then.")
+    _add_at(command)
+    command.add_argument("--line", metavar="LINE", help="of this line only")
+    command.add_argument(
+        "--site", metavar="SITE", help="of the lines that serve this hospital, its first provider first"
+    )
+    command.add_argument("--contacts", action="store_true", help="with the ways to reach them")
+
+
+def _add_gaps(commands: _Commands) -> None:
+    command = _command(
+        commands, "gaps", "List seats that nobody has, people in two places, and duty during leave; exit 1 if any."
+    )
+    _add_within(command, "now, for a year, as far as anything is planned")
+
+
+def _add_import(commands: _Commands) -> None:
+    command = _command(commands, "import", "Take over a directory, a roster, or shifts from another program.")
+    command.add_argument("file", type=Path, metavar="FILE", help="what to import; - is standard input")
+    command.add_argument("--format", choices=FORMATS_IN, help="default: by the name of the file")
+    command.add_argument("--line", metavar="LINE", help="the line that shifts go into, when they do not say it")
+    command.add_argument(
+        "--rotation", metavar="NAME", help="which rotation (Opsgenie) or schedule (Grafana) of several"
+    )
+    command.add_argument("--map", type=Path, metavar="FILE", help="JSON object: name over there -> identifier here")
+    _add_within(command, "now, for a year")
+    command.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who imports (default: %(default)s)"
+    )
+    command.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
+    command.add_argument(
+        "--accept-violations", action="store_true", help="import shifts that break a rule of rest; they stay flagged"
+    )
+
+
+def _add_export(commands: _Commands) -> None:
+    command = _command(commands, "export", "Write shifts as a calendar feed or table, or the roster or directory.")
+    command.add_argument("--format", choices=FORMATS_OUT, help="default: by the name of the output, else ics")
+    command.add_argument(
+        "--what", choices=("shifts", "roster", "directory"), default="shifts", help="default: %(default)s"
+    )
+    whose = command.add_mutually_exclusive_group()
+    whose.add_argument("--person", metavar="PERSON", help="one person's shifts")
+    whose.add_argument("--site", metavar="SITE", help="shifts of the lines that serve a hospital")
+    whose.add_argument("--line", metavar="LINE", help="one line's shifts")
+    _add_within(command, "a month ago, for 400 days")
+    command.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+
+
+def _add_swap(commands: _Commands) -> None:
+    command = _command(commands, "swap", "Ask for a swap or give-away, accept it, and list what is open.")
+    command.add_argument("action", choices=SWAP_ACTIONS)
+    command.add_argument("--swap", metavar="ID", help="the request that is acted on")
+    command.add_argument("--person", metavar="PERSON", help="who gives a shift away (request), or takes it (accept)")
+    command.add_argument("--line", metavar="LINE", help="the shift's line (request)")
+    command.add_argument("--shift-at", metavar="INSTANT", help="an instant in the shift, with its offset (request)")
+    command.add_argument("--with", dest="other", metavar="PERSON", help="who is asked; everybody if left out (request)")
+    command.add_argument("--for-line", metavar="LINE", help="the line of the shift wanted in return (request)")
+    command.add_argument("--for-shift-at", metavar="INSTANT", help="an instant in the shift wanted in return (request)")
+    command.add_argument("--note", default="", metavar="TEXT", help="for the others to read; no patient data")
+    command.add_argument("--by", metavar="PERSON", help="who acts (default: the person)")
+    command.add_argument("--manager", action="store_true", help="a manager acts, for the person")
+    _add_at(command)
+
+
+def _add_simulate(commands: _Commands) -> None:
+    command = _command(commands, "simulate", "Read a simulated night with the engine and the roster of that night.")
+    command.add_argument("--night", metavar="DAY", help="the evening's day (default: tonight)")
+    command.add_argument("--volume", type=int, default=80, metavar="N", help="studies expected (default: %(default)s)")
+    command.add_argument("--seed", type=int, default=1000, metavar="SEED", help="default: %(default)s")
+
+
+def _add_plan_blanc(commands: _Commands) -> None:
+    command = _command(commands, "plan-blanc", "Recall the staff in parallel, or drill it.")
+    command.add_argument("--drill", action="store_true", help="page nobody: show who would be called, and how fast")
+    command.add_argument("--site", action="append", default=[], metavar="SITE", help="only people of these hospitals")
+    command.add_argument("--role", action="append", default=[], metavar="ROLE", help="only people of these roles")
+    command.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who recalls (default: %(default)s)"
+    )
