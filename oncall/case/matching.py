@@ -20,7 +20,7 @@ Domain reference, sections 1.5 (identity), 4.3 (deadline rule) and 4.4.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -148,10 +148,11 @@ def may_take(case: Case, study: StudyFacts) -> bool:
 
 def decide_match(study: StudyFacts, cases: Iterable[Case]) -> Decision:
     """Return which case the study belongs to, if any; pure, and independent of the order of `cases`."""
-    matches = sorted(
-        (score(study, case) for case in cases if may_take(case, study)),
-        key=lambda match: (-match.score, match.case_id),
-    )
+    return _decision([score(study, case) for case in cases if may_take(case, study)])
+
+
+def _decision(matches: Iterable[Match]) -> Decision:
+    matches = sorted(matches, key=lambda match: (-match.score, match.case_id))
     blocked = [
         match for match in matches if {Evidence.SAME_ACCESSION, Evidence.OTHER_PATIENT} <= frozenset(match.evidence)
     ]
@@ -165,6 +166,31 @@ def decide_match(study: StudyFacts, cases: Iterable[Case]) -> Decision:
     if len(sure) == 1 and not by_accession:
         return Decision(verdict=Verdict.LINK, case_id=sure[0].case_id, candidates=candidates)
     return Decision(verdict=Verdict.PROPOSE if candidates else Verdict.NONE, candidates=candidates)
+
+
+def decide_request(request_case: Case, cases: Iterable[Case]) -> Decision:
+    """Return which case, opened by an unannounced study, a request that came after it belongs to; see `attach_request`.
+
+    The match is scored from the study's side, so that it comes out the same whichever of the two was first.
+    """
+    matches = []
+    for case in cases:
+        if case.is_open and case.request.state is RequestState.UNANNOUNCED and case.images.studies:
+            match = score(_study_facts(case), request_case)
+            matches.append(replace(match, case_id=case.case_id))
+    return _decision(matches)
+
+
+def _study_facts(case: Case) -> StudyFacts:
+    request = case.request
+    return StudyFacts(
+        study=case.images.studies[0],
+        site_id=case.site_id,
+        begun_at=case.images.first_at or case.opened_at,
+        modalities=frozenset({request.modality} - {""}),
+        accession_number=request.accession_number,
+        patient_key=case.patient_key,
+    )
 
 
 def score(study: StudyFacts, case: Case) -> Match:
