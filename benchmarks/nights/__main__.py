@@ -5,8 +5,9 @@
     python -m benchmarks.nights --night FILE.csv --readers 3,2 --cases OUT.csv --json OUT.json
     python -m benchmarks.nights --quick                          a smoke run of some seconds; its figures mean nothing
 
-The engine's reading code (triage, assignment, forecast with backup calls) runs on a virtual clock; it never learns how
-long a reading will really take. All contenders play the same nights in the same world (`oncall.simulation.night`), so
+The whole engine (cases and their log, assignment, forecast with backup calls, timers, pages) runs on a virtual clock;
+it never learns how long a reading will really take. `--contenders reading` plays its reading code alone, which
+decides the same and is faster. All contenders play the same nights in the same world (`oncall.simulation.night`), so
 differences are paired. What the figures and files mean: see README.md beside this file.
 """
 
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from benchmarks import reports
 from benchmarks.nights import matrix, own_night
-from benchmarks.nights.contenders import CONTENDERS, OURS
+from benchmarks.nights.contenders import CONTENDERS, OURS, READING
 from benchmarks.nights.files import BadNightFile
 from oncall.simulation.night import Staffing
 
@@ -69,7 +70,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     drawn.add_argument("--volumes", type=_positive, nargs="+", metavar="N", help="cases a night (50 ... 120)")
     drawn.add_argument("--nights", type=_positive, help="of each volume (150; 2 when quick)")
     drawn.add_argument("--first-seed", type=int, default=FIRST_SEED, help="of the first night (1000)")
-    drawn.add_argument("--contenders", nargs="+", choices=list(CONTENDERS), help="who plays (all)")
+    drawn.add_argument(
+        "--contenders", nargs="+", choices=list(CONTENDERS), help="who plays (all but reading); the first is compared"
+    )
     drawn.add_argument("--processes", type=_positive, help="nights played at once (one for each core)")
     drawn.add_argument("--output", type=Path, help="JSON file; the plot lies beside it (benchmarks/results/...)")
     drawn.add_argument("--write-nights", type=Path, metavar="DIR", help="write the nights themselves too, as CSV")
@@ -105,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = matrix.Plan(
         volumes=tuple(parsed.volumes or ((50, 100) if quick else VOLUMES)),
         seeds=tuple(range(parsed.first_seed, parsed.first_seed + (parsed.nights or (2 if quick else NIGHTS)))),
-        contenders=tuple(dict.fromkeys((OURS, *(parsed.contenders or CONTENDERS)))),
+        contenders=tuple(parsed.contenders or (name for name in CONTENDERS if name != READING)),
         staffing=parsed.readers,
         processes=parsed.processes,
         is_quick=quick,

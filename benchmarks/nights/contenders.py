@@ -16,11 +16,14 @@ from benchmarks.nights.bound import Chair
 from benchmarks.nights.figures import PlayedNight
 from oncall.reading.policy import DEFAULT
 from oncall.simulation.arrivals import Night, hospital_names, hospital_shares
+from oncall.simulation.engine_run import EngineOnCall
 from oncall.simulation.night import NightResult, OnCall, Staffing, simulate
 from oncall.simulation.run import ReadingOnCall
 
 #: The contender that the goals are about.
 OURS: Final = "engine"
+#: Decides the same without log, timers and pages: for tuning a policy.
+READING: Final = "reading"
 
 
 class AboveTheBound(AssertionError):
@@ -36,6 +39,10 @@ class Contender:
 
 
 def _engine(night: Night, staffing: Staffing) -> OnCall:
+    return EngineOnCall(staffing, _sites(night), DEFAULT)
+
+
+def _reading(night: Night, staffing: Staffing) -> OnCall:
     return ReadingOnCall(staffing, _sites(night), DEFAULT)
 
 
@@ -48,6 +55,7 @@ def _silo(night: Night, staffing: Staffing) -> OnCall:
 
 CONTENDERS: Final[Mapping[str, Contender]] = {
     OURS: Contender(title="the engine", make=_engine),
+    READING: Contender(title="its reading code alone (faster, the same decisions)", make=_reading),
     "simple": Contender(
         title="simple rules: P1 first, late last, 2 backups", make=lambda _, staffing: baselines.simple_rules(staffing)
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.nights.contenders import OURS
+from benchmarks.nights.contenders import OURS, READING
 from benchmarks.nights.figures import PlayedNight, Summary
 
 
@@ -54,14 +54,17 @@ NIGHTS_CPU_MAX_S: Final = 120.0
 def judge(
     summaries: Mapping[int, Mapping[str, Summary]], played: Mapping[int, Mapping[str, Sequence[PlayedNight]]]
 ) -> list[Verdict]:
-    """Say of each goal whose volume was played whether it was reached."""
+    """Say of each goal whose volume was played whether the engine (or its reading code, played alone) reached it."""
+    ours = OURS if all(OURS in by_name for by_name in summaries.values()) else READING
+    if any(ours not in by_name for by_name in summaries.values()):
+        return []
     verdicts = [
-        _verdict(goal.title, goal.value(summaries[goal.volume][OURS]), goal.at_least, goal.at_most)
+        _verdict(goal.title, goal.value(summaries[goal.volume][ours]), goal.at_least, goal.at_most)
         for goal in GOALS
         if goal.volume in summaries
     ]
     for volume, by_name in summaries.items():
-        nights = played[volume][OURS]
+        nights = played[volume][ours]
         verdicts.append(
             _verdict(
                 f"{volume} a night: processor seconds of the engine for 150 nights",
@@ -75,7 +78,7 @@ def judge(
             verdicts.append(
                 _verdict(
                     f"{volume} a night: backup hours against those of the simple rules (stretch)",
-                    by_name[OURS].backup_hours / simple.backup_hours,
+                    by_name[ours].backup_hours / simple.backup_hours,
                     None,
                     STRETCH_SHARE_OF_HOURS,
                 )

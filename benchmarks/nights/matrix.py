@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmarks import measure, reports, results
 from benchmarks.nights import figures, goals, plots, tables
 from benchmarks.nights.conditions import versions
-from benchmarks.nights.contenders import CONTENDERS, OURS, Stage
+from benchmarks.nights.contenders import CONTENDERS, Stage
 from benchmarks.nights.figures import PlayedNight, Summary
 from benchmarks.nights.files import write_night
 from oncall.simulation.arrivals import draw_night
@@ -131,7 +131,9 @@ def run(plan: Plan, *, json_file: Path | None, output: Path | None, nights_into:
 
 
 def _paired(by_name: Mapping[str, Sequence[PlayedNight]]) -> dict[str, figures.Mean]:
-    return figures.paired(by_name[OURS], {name: nights for name, nights in by_name.items() if name != OURS})
+    """Compare the first contender with the others."""
+    (_, ours), *others = by_name.items()
+    return figures.paired(ours, dict(others))
 
 
 def _content(

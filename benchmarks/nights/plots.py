@@ -8,10 +8,10 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from benchmarks.nights.contenders import CONTENDERS, OURS
+from benchmarks.nights.contenders import CONTENDERS
 from benchmarks.nights.figures import PlayedNight, Summary
 
-_COLOURS = ("#00666b", "#c8553d", "#e09f3e", "#7d8597", "#b56576")
+_COLOURS = ("#00666b", "#3d8f5f", "#c8553d", "#e09f3e", "#7d8597", "#b56576")
 
 
 def draw(
@@ -27,14 +27,16 @@ def draw(
 
     volumes = sorted(summaries)
     names = list(summaries[volumes[0]])
+    ours = names[0]
     colours = dict(zip(CONTENDERS, _COLOURS, strict=True))
     figure, axes = plt.subplots(2, 3, figsize=(15, 8.6))
 
     def lines(axis: object, values: Mapping[str, Sequence[float]], title: str, label: str) -> None:
         for name, series in values.items():
-            width = 2.4 if name == OURS else 1.2
+            width = 2.4 if name == ours else 1.2
             axis.plot(volumes, series, marker="o", ms=3, lw=width, color=colours[name])  # type: ignore[attr-defined]
         _dress(axis, title, label)
+        axis.set_xticks(volumes)  # type: ignore[attr-defined]
 
     def per_volume(value: str) -> dict[str, list[float]]:
         return {name: [getattr(summaries[volume][name], value) or 0.0 for volume in volumes] for name in names}
@@ -44,10 +46,11 @@ def draw(
         means = [summaries[volume][name].share_of_nights for volume in volumes]
         shares.errorbar(
             volumes, [mean.mean for mean in means], yerr=[mean.mean - mean.low for mean in means], marker="o", ms=3,
-            lw=2.4 if name == OURS else 1.2, capsize=2, color=colours[name], label=CONTENDERS[name].title,
+            lw=2.4 if name == ours else 1.2, capsize=2, color=colours[name], label=CONTENDERS[name].title,
         )  # fmt: skip
-    bound = [summaries[volume][OURS].bound_share_of_nights.mean for volume in volumes]
+    bound = [summaries[volume][ours].bound_share_of_nights.mean for volume in volumes]
     shares.plot(volumes, bound, "k--", lw=1, label="nobody can do better with the engine's reader hours")
+    shares.set_xticks(volumes)
     _dress(shares, "Reported within the hour (95 % intervals)", "share of cases")
     lines(axes[0, 1], per_volume("p99_min"), "99th percentile, images complete to report", "minutes")
     lines(axes[0, 2], per_volume("max_min"), "The longest of all", "minutes")
@@ -58,7 +61,7 @@ def draw(
     for name in names:
         values = np.sort([case.turnaround_min for night in played[shown][name] for case in night.cases])
         tails.plot(
-            values, 1.0 - np.arange(len(values)) / len(values), color=colours[name], lw=2.4 if name == OURS else 1.2
+            values, 1.0 - np.arange(len(values)) / len(values), color=colours[name], lw=2.4 if name == ours else 1.2
         )
     tails.axvline(60, color="#999999", lw=0.8)
     tails.set_yscale("log")

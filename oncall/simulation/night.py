@@ -67,7 +67,7 @@ class Staffing:
         )
 
     def backups(self) -> tuple[str, ...]:
-        """Return who may be called, in order; each is called at most once a night."""
+        """Return who may be called, in order; who was sent home may be called again."""
         return tuple(f"backup-{number}" for number in range(1, self.callable_backups + 1))
 
 
@@ -103,7 +103,7 @@ class OnCall(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseOutcome:
-    """When and by whom a case was read."""
+    """When and by whom a case was read; somebody called for the second time in a night is named ``backup-1/2``."""
 
     case_id: str
     start_min: Decimal
@@ -152,9 +152,10 @@ class _Kind(IntEnum):
 
 @dataclass(kw_only=True, slots=True)
 class _Seat:
-    """A reader on duty, or finishing."""
+    """A reader on duty, or finishing; `label` tells several calls of one person apart."""
 
     duty: Duty
+    label: str
     until_min: Decimal
     free_since_min: Decimal
     reads: str | None = None
@@ -171,8 +172,8 @@ class _World:
         self._waiting: set[str] = set()
         self._outcomes: dict[str, CaseOutcome] = {}
         self._seats: dict[str, _Seat] = {}
-        self._not_called = set(staffing.backups())
-        self._called: dict[str, Duty] = {}
+        self._calls = dict.fromkeys(staffing.backups(), 0)
+        self._coming: set[str] = set()
         self._released: list[_Seat] = []
         self._queue: list[tuple[Decimal, _Kind, int, object]] = []
         self._sequence = 0
@@ -206,17 +207,21 @@ class _World:
         if isinstance(what, ArrivedCase):
             self._waiting.add(what.case_id)
             self._oncall.images_complete(what, now_min)
-        elif isinstance(what, CaseOutcome):
-            seat = self._seats[what.reader]
+        elif isinstance(what, _Seat):
+            seat, case_id = what, what.reads
+            assert case_id is not None
             seat.reads, seat.free_since_min, seat.last_done_min = None, now_min, now_min
-            self._oncall.signed(what.case_id, what.reader, now_min)
+            self._oncall.signed(case_id, seat.duty.person, now_min)
             if now_min >= seat.until_min:
                 self._leave(seat)
         elif isinstance(what, Duty):
-            self._called.pop(what.person, None)
-            self._seats[what.person] = _Seat(duty=what, until_min=what.until_min, free_since_min=now_min)
+            self._coming.discard(what.person)
+            calls = self._calls.get(what.person, 0)
+            label = what.person if calls < 2 else f"{what.person}/{calls}"
+            self._seats[what.person] = _Seat(duty=what, label=label, until_min=what.until_min, free_since_min=now_min)
             self._oncall.on_duty(what, now_min)
-            self._at(what.until_min, _Kind.OFF_DUTY, what.person)
+            if what.until_min < CHAIRS_END_MIN:
+                self._at(what.until_min, _Kind.OFF_DUTY, what.person)
         elif kind is _Kind.OFF_DUTY:
             self._end_duty(str(what), now_min)
         else:
@@ -239,12 +244,15 @@ class _World:
     def _minute(self, now_min: Decimal) -> None:
         orders = self._oncall.minute(now_min)
         for person in orders.calls:
-            self._not_called.remove(person)
+            assert person not in self._coming, f"{person} is coming already"
+            assert person not in self._seats, f"{person} is there already"
+            self._calls[person] += 1
+            self._coming.add(person)
             arrives_min = now_min + BACKUP_ARRIVES_MIN
-            self._called[person] = Duty(
+            duty = Duty(
                 person=person, from_min=arrives_min, until_min=arrives_min + BACKUP_PAID_MIN, called_min=now_min
             )
-            self._at(arrives_min, _Kind.ON_DUTY, self._called[person])
+            self._at(arrives_min, _Kind.ON_DUTY, duty)
         for person, until_min in orders.until_min.items():
             self._stay(person, until_min, now_min)
         is_over = now_min >= NIGHT_ENDS_MIN and len(self._outcomes) == len(self._cases)
@@ -270,21 +278,21 @@ class _World:
                 continue
             self._waiting.remove(case_id)
             seat.reads = case_id
-            outcome = CaseOutcome(
+            done_min = now_min + self._cases[case_id].read_min
+            self._outcomes[case_id] = CaseOutcome(
                 case_id=case_id,
                 start_min=now_min,
-                done_min=now_min + self._cases[case_id].read_min,
-                reader=seat.duty.person,
+                done_min=done_min,
+                reader=seat.label,
                 is_backup=seat.duty.is_backup,
             )
-            self._outcomes[case_id] = outcome
-            self._at(outcome.done_min, _Kind.SIGNED, outcome)
+            self._at(done_min, _Kind.SIGNED, seat)
 
 
 def _paid(seat: _Seat) -> BackupDuty:
     assert seat.duty.called_min is not None
     return BackupDuty(
-        reader=seat.duty.person,
+        reader=seat.label,
         called_min=seat.duty.called_min,
         arrived_min=seat.duty.from_min,
         released_min=max(seat.until_min, seat.last_done_min or seat.until_min),

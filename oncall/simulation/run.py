@@ -62,7 +62,7 @@ class ReadingOnCall:
             for shift in self._timeline.shifts
             if self._lines[shift.line_id].kind is LineKind.DUTY
         }
-        self._at_home = [
+        self._backups = [
             CallableBackup(
                 person_id=shift.person_id,
                 line_id=shift.line_id,
@@ -101,7 +101,8 @@ class ReadingOnCall:
 
     def off_duty(self, person: str, now_min: Decimal) -> None:
         """Take a reader off the board and give what was on their list to others."""
-        del self._readers[person]
+        if not self._readers[person].is_backup:
+            del self._readers[person]
         self._assign(at_s(now_min))
 
     def next_case(self, person: str, now_min: Decimal) -> str | None:
@@ -132,6 +133,9 @@ class ReadingOnCall:
         """Ask the forecast whom to call and until when the called ones stay."""
         now_s = at_s(now_min)
         board = self._board(now_s)
+        if not board.cases and not any(reader.is_backup for reader in board.readers):
+            # As the engine does: nothing is open, and nobody is to be kept or let go.
+            return BackupOrders()
         found = forecast(board, self._directory, self._policy)
         if found.call is not None:
             # The law is asked only now: in most minutes nobody is wanted.
@@ -140,7 +144,6 @@ class ReadingOnCall:
         if found.call is not None:
             self.forecasts.append(found)
             calls = (found.call.person_id,)
-            self._at_home = [each for each in self._at_home if each.person_id != found.call.person_id]
             self._readers[found.call.person_id] = Reader(
                 person_id=found.call.person_id,
                 on_duty_from_s=found.call.arrives_at_s,
@@ -152,7 +155,15 @@ class ReadingOnCall:
             reader = self._readers[stay.person_id]
             self._readers[stay.person_id] = replace(reader, off_duty_at_s=stay.until_s)
             until_min[str(stay.person_id)] = at_min(stay.until_s)
+        self._release(now_s)
         return BackupOrders(calls=calls, until_min=until_min)
+
+    def _release(self, now_s: float) -> None:
+        """Let called readers go whose time is over and who have nothing open; from now on they may be called again."""
+        busy = {case.claimed_by for case in self._cases.values()}
+        for person, reader in list(self._readers.items()):
+            if reader.is_backup and reader.off_duty_at_s <= now_s and person not in busy:
+                del self._readers[person]
 
     def _with_refusals(self, board: Board, now_min: Decimal) -> Board:
         """Return the board on which it stands who may not be called, and by which rule."""
@@ -190,7 +201,7 @@ class ReadingOnCall:
             now_s=now_s,
             cases=tuple(self._cases.values()),
             readers=tuple(self._readers.values()),
-            backups=tuple(self._at_home),
+            backups=tuple(each for each in self._backups if each.person_id not in self._readers),
             ready_times_s=self._ready_times_s,
             utc_offset_s=UTC_OFFSET_S,
         )

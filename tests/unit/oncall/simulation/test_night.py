@@ -119,6 +119,16 @@ def test_a_backup_is_kept_when_ordered_and_sent_home_no_sooner_than_after_the_pa
     assert [backup.released_min for backup in result.backups] == [1195, 1240]
 
 
+def test_who_was_sent_home_may_be_called_again_and_each_call_has_a_name_of_its_own() -> None:
+    cases = [case("a", 1110, 500), case("b", 1140, 10), case("c", 1300, 10)]
+    call = BackupOrders(calls=("backup-1",))
+
+    result = simulate(night(*cases), Staffing(evening=1, deep_night=1), Scripted(orders={1120: call, 1290: call}))
+
+    assert [outcome.reader for outcome in result.outcomes] == ["reader-1", "backup-1", "backup-1/2"]
+    assert [(each.reader, each.arrived_min) for each in result.backups] == [("backup-1", 1135), ("backup-1/2", 1305)]
+
+
 def test_cases_that_arrive_at_once_come_by_their_names_whatever_the_order_of_the_list() -> None:
     cases = [case("b", 1200, 5), case("a", 1200, 5), case("c", 1200, 5)]
 

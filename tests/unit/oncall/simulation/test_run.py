@@ -8,9 +8,10 @@ import pytest
 
 from oncall.reading.policy import DEFAULT
 from oncall.simulation.arrivals import Night, NightCase, draw_night
+from oncall.simulation.engine_run import EngineOnCall
 from oncall.simulation.night import NightResult, Staffing, simulate
 from oncall.simulation.run import ReadingOnCall
-from oncall.simulation.staff import at_min, at_s
+from oncall.simulation.staff import at_min, at_s, instant
 
 STAFFING = Staffing(evening=3, deep_night=2)
 
@@ -34,6 +35,30 @@ def test_the_same_night_gives_the_same_decisions() -> None:
     assert first == second
     assert first_engine.decisions == second_engine.decisions
     assert first_engine.forecasts == second_engine.forecasts
+
+
+@pytest.mark.parametrize(("seed", "volume"), [(1001, 100), (1005, 120)])
+def test_the_whole_engine_decides_what_its_reading_code_decides(seed: int, volume: int) -> None:
+    night = draw_night(seed, volume)
+    engine = EngineOnCall(STAFFING, {case.arrived.site for case in night.cases}, DEFAULT)
+
+    result = simulate(night, STAFFING, engine)
+
+    assert result == read(night)[0]
+    assert result.backups, "a night without a call shows less"
+    assert not engine.engine.open_cases(instant(Decimal(3000)))
+
+
+def test_the_log_of_a_night_is_the_same_in_every_replay() -> None:
+    night = draw_night(1002, 80)
+    logs = []
+    for _ in range(2):
+        engine = EngineOnCall(STAFFING, {case.arrived.site for case in night.cases}, DEFAULT)
+        simulate(night, STAFFING, engine)
+        logs.append(engine.store.log)
+
+    assert len(logs[0]) > 10 * len(night.cases)
+    assert logs[0] == logs[1]
 
 
 def test_a_case_has_an_hour_from_its_images_and_every_case_is_given_to_somebody() -> None:
