@@ -36,6 +36,7 @@ EVENTS_MAX: Final = 50_000
 # What the recurrences of one file may expand to.
 OCCURRENCES_MAX: Final = 100_000
 _PER_DAY_MAX: Final = {"HOURLY": 24}
+_UTC: Final = ZoneInfo("UTC")
 _TOO_FINE: Final = ("SECONDLY", "MINUTELY")
 _LONGEST: Final = timedelta(days=31)
 # The library types a value as one of 28 classes; which one it is, is what we find out.
@@ -129,6 +130,8 @@ def _parsed(text: bytes) -> tuple[list[_Event], list[Any]]:
         for name in ("DTSTART", "DTEND")
         if (zone := _unknown_zone(event, name)) is not None
     ]
+    # The library that expands recurrences turns such an event round without a word.
+    broken += [f"{_place(event)}: ends before it starts, or at once" for event in events if _is_backwards(event)]
     if broken:
         raise DocumentInvalid(broken)
     return events, [zone for one in calendars for zone in one.walk("VTIMEZONE")]
@@ -136,6 +139,17 @@ def _parsed(text: bytes) -> tuple[list[_Event], list[Any]]:
 
 def _has_time(event: _Event, name: str) -> bool:
     return isinstance(getattr(event.get(name), "dt", None), date)
+
+
+def _is_backwards(event: _Event) -> bool:
+    start, end = (getattr(event.get(name), "dt", None) for name in ("DTSTART", "DTEND"))
+    if isinstance(start, datetime) and isinstance(end, datetime):
+        is_comparable = (start.tzinfo is None) == (end.tzinfo is None)
+        # In UTC: two times of one zone would be compared by the wall clock.
+        return is_comparable and (
+            end <= start if start.tzinfo is None else _instant(end, _UTC) <= _instant(start, _UTC)
+        )
+    return type(start) is date and type(end) is date and end <= start
 
 
 def _unknown_zone(event: _Event, name: str) -> str | None:
@@ -203,9 +217,7 @@ def _shift(event: _Event, target: Target) -> tuple[ImportedShift, bool]:
     is_floating = isinstance(start, datetime) and start.tzinfo is None
     begins, ends = _instant(start, zone), _instant(end, zone)
     if not begins < ends <= begins + _LONGEST:
-        raise DocumentInvalid(
-            [f"{_place(event)}: ends before it starts, at once, or after more than {_LONGEST.days} days"]
-        )
+        raise DocumentInvalid([f"{_place(event)}: ends before it starts, or after more than {_LONGEST.days} days"])
     names = _names(event)
     person_id = target.finder.find(*names)
     if person_id is None:

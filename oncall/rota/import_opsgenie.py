@@ -94,7 +94,7 @@ def shifts_from_opsgenie(
     ]
     shifts = [*_turns(chosen, within)]
     shifts += [ForeignShift(span=one.span, who=one.who, strength=1) for one in overrides if one.span.overlaps(within)]
-    settled = joined(strongest(shifts))
+    settled = [shift for shift in joined(strongest(shifts)) if shift.span.overlaps(within)]
     problems = collisions(settled)
     read: list[ImportedShift] = []
     for shift in settled:
