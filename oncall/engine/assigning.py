@@ -13,12 +13,13 @@ from oncall.case.commands import assign as assign_to
 from oncall.case.regions import ReadingState
 from oncall.case.state import Case
 from oncall.chain import Cause as ChainCause
+from oncall.chain import ChainState
 from oncall.directory import PersonId
 from oncall.engine import paging
 from oncall.engine.boards import Tonight, board_at
 from oncall.engine.draft import Draft
 from oncall.reading import assignment
-from oncall.reading.assignment import AssignmentDecision, Cause
+from oncall.reading.assignment import AssignmentDecision
 from oncall.reading.board import Board, Reader, ReadyCase
 from oncall.reading.eligibility import Rule, exclusions
 from oncall.rota.model import LineKind
@@ -122,8 +123,9 @@ def _carry_out(draft: Draft, decision: AssignmentDecision) -> None:
             paging.begin(draft, case, ChainCause.SKILL_GAP)
         return
     chain = None if chain_id is None else draft.chain(chain_id)
-    if chain is not None and chain.position > 0 and decision.cause is Cause.SOONER:
-        # Its ladder is already asking others, in order: a better plan must not send it back to the first step.
+    is_climbing = chain is not None and chain.state is ChainState.RUNNING and chain.position > 0
+    if is_climbing and case.reading.state is ReadingState.ASSIGNED:
+        # Its ladder is already asking others, in order: another plan must not send it back to the first step.
         return
     paging.close(draft, case, f"assignment:{decision.cause.value}")
     given = give(draft, draft.case(decision.case_id), decision.person_id, decision.cause.value, why_payload(decision))

@@ -52,7 +52,9 @@ def board_at(now: datetime, tonight: Tonight, rules: InForce, *, is_law_checked:
     spans = {**roster_readers, **{person: Span(start=one.arrives_at, end=max(one.until, one.arrives_at + _MOMENT))
                                   for person, one in called.items()}}  # fmt: skip
     readers = [
-        _reader(person_id, span, tonight, is_backup=person_id in called) for person_id, span in sorted(spans.items())
+        _reader(person_id, span, tonight, is_backup=person_id in called)
+        # Those on duty first: where two could begin at the same time, who was called from home stays free to go.
+        for person_id, span in sorted(spans.items(), key=lambda item: (item[0] in called, item[0]))
     ]
     return Board(
         now_s=now.timestamp(),

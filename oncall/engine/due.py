@@ -34,6 +34,8 @@ BACKUP_ANSWER: Final = "backup_answer"
 SILENCE: Final = "silence"
 """Why somebody counts as unavailable until they do anything."""
 
+_SEEN_LATELY: Final = timedelta(minutes=20)
+
 
 def chain_due(draft: Draft, timer: Timer) -> None:
     """Take the next step of a chain: page again, or the next person."""
@@ -62,10 +64,26 @@ def _note_silence(draft: Draft, chain: Chain) -> None:
     since = case.reading.assigned_at or draft.now
     silent_s = (draft.now - since).total_seconds()
     draft.record(case.case_id, *record_silence(case, reader, draft.context, silent_s=silent_s))
-    is_reading = any(other.reading.claimed_by == reader and other.is_ready for other in draft.every_case())
     # Who reads another case is there, and busy; who does nothing at all may be asleep, and gets nothing new.
-    if not is_reading and reader not in draft.duty.unavailable:
+    if not _was_seen(draft, reader) and reader not in draft.duty.unavailable:
         draft.record_duty(draft.fact(DutyType.READER_UNAVAILABLE, person_id=reader, reason=SILENCE))
+
+
+def _was_seen(draft: Draft, reader: PersonId) -> bool:
+    """Tell whether a reader has something open, or has answered or signed anything lately."""
+    since = draft.now - _SEEN_LATELY
+    if any(read.person_id == reader and read.signed_at_s >= since.timestamp() for read in draft.night.reads):
+        return True
+    return any(
+        case.reading.claimed_by == reader
+        or (
+            case.reading.assigned_to == reader
+            and case.reading.acknowledged_at is not None
+            and case.reading.acknowledged_at >= since
+        )
+        for case in draft.every_case()
+        if case.is_ready
+    )
 
 
 def _give_to_next(draft: Draft, before: Chain, after: Chain) -> None:

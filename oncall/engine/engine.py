@@ -20,6 +20,7 @@ from typing import Final
 
 from foundation import log
 from foundation.errors import PeerError, Refused, Unavailable
+from foundation.faults import reach
 from oncall.case import commands, commands_report
 from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import SYSTEM, Actor, CaseId, Event, Fact, uuid7
@@ -289,6 +290,7 @@ class Engine:
         self.start_if_needed(now)
         done = self.take_news(now)
         while timers := self._store.lease_due(now, worker=self._worker):
+            reach("engine.leased")
             for timer in timers:
                 self._act(timer, now)
             done += len(timers)
@@ -372,10 +374,12 @@ class Engine:
             changes = draft.finish()
             if changes == _NOTHING:
                 return
+            reach("engine.decided")
             try:
                 added = self._store.commit(changes, head=self._night.position, worker=self._worker, now=now)
             except HeadMoved:
                 continue
+            reach("engine.committed")
             self._night.apply(added)
             return
         raise Unavailable(f"{DECISIONS_MAX} times others were faster; try again")
@@ -439,6 +443,8 @@ class Engine:
         if case.reading.state in _UNOPENED and self._may_take(draft, case, person_id):
             case = assigning.give(draft, case, person_id, "answered")
             draft.record(case_id, *commands.acknowledge(case, person_id, context, channel=channel))
+            # That it is late was said to find somebody: somebody is found.
+            paging.close(draft, draft.case(case_id), "taken", "d")
         paging.answered(draft, draft.case(case_id), person_id)
         for mark in ("d", "t"):
             self._answer_other(draft, case_id, person_id, mark)

@@ -108,12 +108,22 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
     if is_waiting and paging.running_chain(case) is None and timer.payload.get("was_waiting"):
         # Two looks long nobody could be given it, and nobody is being asked: whoever was told has done nothing.
         paging.begin(draft, case, Cause.CAPACITY)
+    deadline_at = case.images.deadline_at
+    is_late = case.is_ready and case.reading.claimed_by is None and deadline_at is not None and deadline_at < draft.now
+    if is_late and Clock.REPORT.value in timer.payload.get("said", ()) and _is_quiet(case):
+        # Somebody was found, and has not opened it since the last look.
+        paging.begin(draft, draft.case(case.case_id), Cause.DEADLINE_MISSED, mark="d", ladder=LATE_LADDER)
+    case = draft.case(case.case_id)
     draft.cases.setdefault(case.case_id, case)
     key = watch_key(case.case_id)
     draft.set_timer(
         Timer(timer_key=key, kind=WATCH, due_at=draft.now, case_id=case.case_id,
               payload={"said": said, "was_waiting": is_waiting})
     )  # fmt: skip
+
+
+def _is_quiet(case: Case) -> bool:
+    return paging.running_chain(case) is None and paging.running_chain(case, "d") is None
 
 
 def _look_at_images(draft: Draft, case: Case) -> None:
