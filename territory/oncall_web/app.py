@@ -1,0 +1,184 @@
+"""The web application of the on-call engine: who is let in, and which function answers which address.
+
+For: Starlette routes, sessions by token, errors as pages or JSON. Not for: what is shown (`pages`), the interface
+(`api`), or anything decided (`desk`).
+
+Invariants: nothing is changed by GET (scanners follow links in e-mail); a cookie is SameSite=Strict, so that no other
+page can act with it; no patient data in addresses, pages or logs; a failure says so and is never an empty list.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from foundation import log
+from foundation.errors import PeerError, Refused, Unavailable
+from oncall.channels.http_gateway import HttpGateway, read_receipt
+from oncall.directory import ChannelKind
+from territory.oncall_web.access import Access, Holder, May
+from territory.oncall_web.desk import Desk
+from territory.oncall_web.texts import language_of, text
+
+COOKIE: Final = "telegarde_oncall"
+BODY_BYTES_MAX: Final = 64 * 1024
+"""A form or a JSON request is some hundreds of bytes."""
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class Forbidden(Refused):
+    """Known or not, this holder may not do this; ``is_known`` says whether a token was recognised."""
+
+    def __init__(self, message: str, *, is_known: bool) -> None:
+        super().__init__(message)
+        self.is_known = is_known
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """What every handler needs: the desk, who is let in, the secret of patient keys, the templates."""
+
+    desk: Desk
+    access: Access
+    secret: bytes
+    templates: Environment
+    gateways: Mapping[ChannelKind, HttpGateway]
+
+    def page(self, request: Request, name: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+        """Return a page in the language of the browser."""
+        language = language_of(request.headers.get("accept-language", ""))
+
+        def say(key: str) -> str:
+            return text(key, language)
+
+        body = self.templates.get_template(name).render(say=say, language=language, **values)
+        return HTMLResponse(body, status_code=status)
+
+
+Handler = Callable[[Site, Request, Holder, dict[str, Any]], Response]
+"""Answers for a holder; runs in a thread. The last argument is the form or JSON object that was sent."""
+
+
+def make_site(
+    desk: Desk, access: Access, secret: bytes, gateways: Mapping[ChannelKind, HttpGateway] | None = None
+) -> Site:
+    """Return what the handlers share; ``gateways`` are those whose delivery receipts are taken."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=select_autoescape(default=True)
+    )
+    templates.globals["minutes"] = _minutes
+    return Site(desk=desk, access=access, secret=secret, templates=templates, gateways=gateways or {})
+
+
+def holder_of(site: Site, request: Request) -> Holder | None:
+    """Return who asks: by bearer token, by cookie, or anybody on an open loopback node."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    token = bearer.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")
+    return site.access.holder(token)
+
+
+def guarded(site: Site, may: May | None, handler: Handler, *, is_api: bool) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that lets in who may, reads what was sent, and turns errors into answers."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            holder = holder_of(site, request)
+            if may is not None and holder is None:
+                raise Forbidden("a token is needed", is_known=False)
+            if may is not None and holder is not None and may not in holder.may:
+                raise Forbidden(f"this token is not for: {may.value}", is_known=True)
+            sent = await _sent(request)
+            shown = holder or Holder(who="link", may=frozenset())
+            response = await run_in_threadpool(handler, site, request, shown, sent)
+        except (Refused, PeerError, Unavailable) as error:
+            response = _failure(site, request, error, is_api=is_api)
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    return endpoint
+
+
+def receipts(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint for providers' delivery receipts; the signature over the body is what lets one in."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            _check_length(request)
+            body = await request.body()
+            kind = str(request.path_params["channel"])
+            gateway = next((one for channel, one in site.gateways.items() if channel.value == kind), None)
+            if gateway is None:
+                raise PeerError("there is no such gateway; see [oncall] in the configuration")
+            receipt = read_receipt(gateway, body, request.headers.get("x-signature", ""))
+            if receipt is not None:
+                await run_in_threadpool(site.desk.receive, receipt)
+        except (PeerError, Unavailable) as error:
+            return _failure(site, request, error, is_api=True)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return endpoint
+
+
+def _check_length(request: Request) -> None:
+    declared = request.headers.get("content-length", "")
+    if not declared.isdigit() or int(declared) > BODY_BYTES_MAX:
+        raise PeerError(f"send at most {BODY_BYTES_MAX} bytes, and say how many")
+
+
+async def _sent(request: Request) -> dict[str, Any]:
+    if request.method != "POST":
+        return {}
+    _check_length(request)
+    if request.headers.get("content-type", "").split(";")[0].strip() == "application/json":
+        try:
+            body = await request.json()
+        except ValueError as error:
+            raise PeerError("the body is not JSON") from error
+        if not isinstance(body, dict):
+            raise PeerError("the body is a JSON object")
+        return body
+    form = await request.form(max_files=0)
+    return {name: str(value) for name, value in form.items()}
+
+
+def _failure(site: Site, request: Request, error: Exception, *, is_api: bool) -> Response:
+    status = HTTPStatus.CONFLICT
+    if isinstance(error, Forbidden):
+        status = HTTPStatus.FORBIDDEN if error.is_known else HTTPStatus.UNAUTHORIZED
+    elif isinstance(error, PeerError):
+        status = HTTPStatus.BAD_REQUEST
+    elif isinstance(error, Unavailable):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        log.error("oncall_web_unavailable", error=type(error).__name__, message=str(error))
+    if is_api:
+        return JSONResponse({"error": str(error)}, status_code=status)
+    if status is HTTPStatus.UNAUTHORIZED:
+        return site.page(request, "login.html", status, is_wrong=COOKIE in request.cookies)
+    return site.page(request, "refused.html", status, message=str(error), is_away=isinstance(error, Unavailable))
+
+
+def new_id(prefix: str) -> str:
+    """Return an unguessable id, so that a form sent twice opens once."""
+    return f"{prefix}-{secrets.token_hex(8)}"
+
+
+def _minutes(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    total = int(abs(seconds)) // 60
+    return f"{total // 60} h {total % 60:02d}" if total >= 60 else f"{total} min"

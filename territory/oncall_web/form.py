@@ -1,0 +1,132 @@
+"""The emergency department's request as a form and as JSON: the same fields, the same checks, errors beside each field.
+
+Not for: orders by HL7. A time is local wall time of the hospital (`datetime-local`), or an instant with an offset.
+
+Invariant: what is refused opens nothing; what is accepted holds the patient as an opaque key only.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from oncall.case.commands import NewRequest
+from oncall.directory import Directory, Site, SiteId, SubSpecialty
+from oncall.reading.board import ExamKind, Urgency
+
+FIELDS: Final = (
+    "site_id",
+    "exam",
+    "urgency",
+    "modality",
+    "patient_id",
+    "accession_number",
+    "requester",
+    "onset_at",
+    "request_id",
+)
+TEXT_CHARACTERS_MAX: Final = 64
+"""DICOM's LO, which most of these become (PS3.5 6.2)."""
+
+ONSET_AGE_MAX: Final = timedelta(days=7)
+"""An onset longer ago is a slip of the hand."""
+
+MODALITIES: Final = ("CT", "MR")
+# What an exam needs of its reader unless a doctor says otherwise.
+_NEEDS: Final[Mapping[ExamKind, SubSpecialty]] = {
+    ExamKind.STROKE: SubSpecialty.NEURO,
+    ExamKind.WHOLE_BODY: SubSpecialty.TRAUMA,
+}
+_ALWAYS_FIRST: Final = frozenset({ExamKind.STROKE, ExamKind.WHOLE_BODY})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checked:
+    """A request, or what is wrong with it: the key of a text (`oncall_web.texts`) for each field."""
+
+    request: NewRequest | None = None
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+def check_request(
+    given: Mapping[str, Any],
+    directory: Directory,
+    now: datetime,
+    *,
+    key_of: Callable[[str, str], str],
+    may_ask_for: Callable[[SiteId], bool],
+) -> Checked:
+    """Return the request that a form or a JSON object says, or every error at once.
+
+    Parameters
+    ----------
+    key_of : callable
+        Makes the patient's opaque key of issuer and Patient ID.
+    may_ask_for : callable
+        Whether whoever asks may do so for a site.
+    """
+    errors = {name: "unknown_field" for name in given if name not in FIELDS}
+    values = {name: str(given.get(name) or "").strip() for name in FIELDS}
+    errors |= {name: "too_long" for name, value in values.items() if len(value) > TEXT_CHARACTERS_MAX}
+    site = directory.sites.get(SiteId(values["site_id"]))
+    if site is None:
+        errors["site_id"] = "unknown_site" if values["site_id"] else "missing"
+    elif not may_ask_for(site.site_id):
+        errors["site_id"] = "not_your_site"
+    exam = _one_of(ExamKind, values["exam"], "exam", errors)
+    urgency = _one_of(Urgency, values["urgency"], "urgency", errors)
+    if values["modality"] not in MODALITIES:
+        errors["modality"] = "unknown_choice" if values["modality"] else "missing"
+    if not values["requester"]:
+        errors["requester"] = "missing"
+    onset_at = _instant(values["onset_at"], site, now, errors)
+    if exam is ExamKind.STROKE and onset_at is None and "onset_at" not in errors and not values["onset_at"]:
+        # Wake-up stroke: unknown is an answer, but it must be given.
+        errors["onset_at"] = "onset_needed"
+    if exam in _ALWAYS_FIRST and urgency is not None and urgency is not Urgency.P1:
+        errors["urgency"] = "always_first"
+    if errors or site is None or exam is None or urgency is None:
+        return Checked(errors=errors)
+    return Checked(
+        request=NewRequest(
+            site_id=site.site_id,
+            exam=exam,
+            urgency=urgency,
+            needs=_NEEDS.get(exam, SubSpecialty.GENERAL),
+            patient_key=key_of(site.issuer, values["patient_id"]),
+            request_id=values["request_id"],
+            accession_number=values["accession_number"],
+            requester=values["requester"],
+            modality=values["modality"],
+            onset_at=onset_at,
+        )
+    )
+
+
+def _one_of(kind: Any, value: str, name: str, errors: dict[str, str]) -> Any:
+    if not value:
+        errors[name] = "missing"
+        return None
+    try:
+        return kind(int(value.removeprefix("P"))) if kind is Urgency else kind(value)
+    except ValueError:
+        errors[name] = "unknown_choice"
+        return None
+
+
+def _instant(value: str, site: Site | None, now: datetime, errors: dict[str, str]) -> datetime | None:
+    if not value or value == "unknown":
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        errors["onset_at"] = "not_a_time"
+        return None
+    if instant.tzinfo is None:
+        # Of a wall time that happens twice the earlier is taken: the window is then the shorter one.
+        instant = instant.replace(tzinfo=ZoneInfo(site.time_zone) if site is not None else UTC, fold=0)
+    instant = instant.astimezone(UTC)
+    if not now - ONSET_AGE_MAX <= instant <= now:
+        errors["onset_at"] = "not_recent"
+    return instant

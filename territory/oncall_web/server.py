@@ -1,0 +1,68 @@
+"""Puts the on-call application together and serves it on a bound socket, in a thread of its own."""
+
+import socket
+import threading
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from territory.oncall_web.api import API
+from territory.oncall_web.app import Site, guarded, receipts
+from territory.oncall_web.pages import PAGES
+
+REQUESTS_MAX: Final = 64
+"""Beyond so many at a time the server answers 503."""
+
+STOP_S_MAX: Final = 5
+
+
+def application(site: Site) -> Starlette:
+    """Return the application: pages, interface, and the style sheet."""
+    routes: list[BaseRoute] = [
+        Route(path, guarded(site, may, handler, is_api=is_api), methods=list(methods))
+        for entries, is_api in ((API, True), (PAGES, False))
+        for path, methods, may, handler in entries
+    ]
+    routes.append(Route("/oncall/receipts/{channel}", receipts(site), methods=["POST"]))
+    routes.append(Mount("/oncall/static", StaticFiles(directory=Path(__file__).with_name("static"))))
+    return Starlette(routes=routes)
+
+
+class WebServer:
+    """Serves until closed.
+
+    Parameters
+    ----------
+    listener : socket
+        Bound; closed by this object.
+    """
+
+    def __init__(self, site: Site, listener: socket.socket) -> None:
+        config = uvicorn.Config(
+            application(site),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=REQUESTS_MAX,
+            timeout_graceful_shutdown=STOP_S_MAX,
+            lifespan="off",
+        )
+        self._server = uvicorn.Server(config)
+        self._listener = listener
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listener]}, name="oncall-web", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish the requests in hand, within a bound, and end."""
+        self._server.should_exit = True
+        self._thread.join(STOP_S_MAX + 1)
+        self._listener.close()
