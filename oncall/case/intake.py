@@ -20,7 +20,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
-from foundation.errors import PeerError
 from foundation.outbox import OutboxEvent
 from oncall.case import commands
 from oncall.case.commands import Context, Facts, NewRequest
@@ -105,6 +104,9 @@ class Proposal:
 class IntakeResult:
     """What a batch comes to. ``facts`` are in the order in which they are to be appended, by case.
 
+    ``unusable`` are events that are not what `pacs.contracts` says: a defect, to be told to a human; it must not keep
+    the events behind it from their patients.
+
     ``last_event_id`` is what the consumer's cursor moves to. ``look_again_at`` says, for cases whose images are on the
     way, when `due_images` has something to say if nothing comes until then.
     """
@@ -115,6 +117,7 @@ class IntakeResult:
     opened: tuple[CaseId, ...] = ()
     proposals: tuple[Proposal, ...] = ()
     unclaimed: tuple[Unclaimed, ...] = ()
+    unusable: tuple[int, ...] = ()
     look_again_at: Mapping[CaseId, datetime] = field(default_factory=dict)
 
 
@@ -164,20 +167,19 @@ class Intake:
 
         Raises
         ------
-        PeerError
-            If a payload is not what `pacs.contracts` says.
         foundation.errors.Unavailable
             If the index does not answer.
         """
         batch = _Batch(self, cases, now)
-        for arrival in _arrivals(events):
+        arrivals, unusable = _arrivals(events)
+        for arrival in arrivals:
             batch.take_arrival(arrival)
         for event in events:
             if event.topic == TOPIC_INSTANCE_CONFLICT:
                 batch.take_conflict(event)
             elif event.topic == TOPIC_STUDY_IN_TWO_PATIENTS:
                 batch.take_two_patients(event)
-        return batch.result(max((event.event_id for event in events), default=0))
+        return batch.result(max((event.event_id for event in events), default=0), tuple(unusable))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -200,8 +202,10 @@ class _Arrival:
         return sum(count for told_by, count in self.counts if told_by > event_id)
 
 
-def _arrivals(events: Sequence[OutboxEvent]) -> list[_Arrival]:
+def _arrivals(events: Sequence[OutboxEvent]) -> tuple[list[_Arrival], list[int]]:
+    """Return what the batch says of each study, and the events that say nothing that can be understood."""
     gathered: dict[tuple[StudyKey, int | None], _Arrival] = {}
+    unusable: list[int] = []
     for event in events:
         if event.topic != TOPIC_INSTANCES_STORED:
             continue
@@ -211,8 +215,9 @@ def _arrivals(events: Sequence[OutboxEvent]) -> list[_Arrival]:
             count = sum(len(series["sop_instance_uids"]) for series in payload["series"])
             modalities = frozenset(str(series["modality"]) for series in payload["series"] if series["modality"])
             study_pk = payload.get("study_pk")
-        except (KeyError, TypeError) as error:
-            raise PeerError(f"outbox event {event.event_id} is not what pacs.contracts says") from error
+        except (KeyError, TypeError):
+            unusable.append(event.event_id)
+            continue
         known = gathered.get((study, study_pk))
         gathered[study, study_pk] = _Arrival(
             study=study,
@@ -222,7 +227,7 @@ def _arrivals(events: Sequence[OutboxEvent]) -> list[_Arrival]:
             counts=(*(() if known is None else known.counts), (event.event_id, count)),
             first_event=event if known is None else known.first_event,
         )
-    return list(gathered.values())
+    return list(gathered.values()), unusable
 
 
 class _Batch:
@@ -279,7 +284,7 @@ class _Batch:
         names = ("study_instance_uid", "study_pks")
         self._note(event, E.IDENTITY_IN_TWO_PATIENTS, {name: event.payload.get(name) for name in names})
 
-    def result(self, last_event_id: int) -> IntakeResult:
+    def result(self, last_event_id: int, unusable: tuple[int, ...]) -> IntakeResult:
         """Return what the batch comes to."""
         policy = self._intake.policy
         looks = {case_id: next_look_at(self._case(case_id), policy) for case_id in self._facts}
@@ -290,11 +295,12 @@ class _Batch:
             opened=tuple(self._opened),
             proposals=tuple(self._proposals),
             unclaimed=tuple(self._unclaimed),
+            unusable=unusable,
             look_again_at={case_id: at for case_id, at in looks.items() if at is not None},
         )
 
     def _note(self, event: OutboxEvent, kind: E, payload: Mapping[str, Any]) -> None:
-        uid = str(payload["study_instance_uid"])
+        uid = str(payload.get("study_instance_uid") or "")
         linked = dict.fromkeys(
             [case_id for study, case_id in self._links.items() if study.study_instance_uid == uid]
             + [case_id for _, case_id in self._view.studies_of_uid(uid)]

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from foundation.errors import Refused, TelegardeError
 from oncall.case.effects import instant
 from oncall.case.event import GENESIS_HASH, Actor, CaseId, Event, Fact, canonical_bytes, chained, uuid7
+from oncall.case.regions import StudyKey
 from oncall.case.state import Case, apply
 from oncall.case.vocabulary import check
 
@@ -120,6 +121,20 @@ class MemoryCaseLog:
     def open_cases(self) -> tuple[Case, ...]:
         """See `CaseLog.open_cases`."""
         return in_order_of_opening(self._cases[case_id] for case_id in self._open)
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        """Return which case a study belongs to now: the last one that it was linked to."""
+        found = [case_id for case_id, case in self._cases.items() if study in case.images.studies]
+        return found[-1] if found else None
+
+    def studies_of_uid(self, study_instance_uid: str) -> tuple[tuple[StudyKey, CaseId], ...]:
+        """Return every link of a Study Instance UID, whichever issuer."""
+        return tuple(
+            (study, case_id)
+            for case_id, case in self._cases.items()
+            for study in case.images.studies
+            if study.study_instance_uid == study_instance_uid
+        )
 
     def case_ids(self) -> tuple[CaseId, ...]:
         """Return every case of the log, in the order of their first events."""

@@ -101,6 +101,17 @@ class SqlCaseLog:
             ).scalar_one_or_none()
         return None if found is None else CaseId(found)
 
+    def studies_of_uid(self, study_instance_uid: str) -> tuple[tuple[StudyKey, CaseId], ...]:
+        """Return every link of a Study Instance UID, whichever issuer."""
+        link = oncall_study_link.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(link.issuer, link.study_instance_uid, link.case_id)
+                .where(link.study_instance_uid == study_instance_uid)
+                .order_by(link.issuer)
+            ).all()
+        return tuple((StudyKey(row.issuer, row.study_instance_uid), CaseId(row.case_id)) for row in rows)
+
     def _load(self, connection: Connection, case_id: CaseId) -> Case | None:
         head = connection.execute(
             select(oncall_case.c.seq, oncall_case.c.head_hash).where(oncall_case.c.case_id == case_id)
