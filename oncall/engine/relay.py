@@ -80,6 +80,8 @@ def _record(draft: Draft, result: IntakeResult) -> None:
         draft.record(case_id, *(draft.stamped(fact) for fact in facts))
     for unclaimed in result.unclaimed:
         log.info("study_unclaimed", study=unclaimed.study.study_instance_uid, reason=unclaimed.reason)
+    for event_id in result.unusable:
+        log.error("outbox_event_unusable", offset=event_id)
     for proposal in result.proposals:
         log.info("study_match_proposed", study=proposal.study.study_instance_uid, count=len(proposal.candidates))
     if any(draft.case(case_id).is_ready for case_id in result.facts):
