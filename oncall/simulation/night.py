@@ -53,7 +53,7 @@ class Staffing:
 
     evening: int
     deep_night: int
-    callable_backups: int = 8
+    callable_backups: int = 4
 
     def duties(self) -> tuple[Duty, ...]:
         """Return who reads when; who leaves at the change has the highest numbers."""

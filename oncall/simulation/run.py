@@ -197,10 +197,11 @@ class ReadingOnCall:
             self._cases[decision.case_id] = replace(case, assigned_to=decision.person_id, assigned_at_s=now_s)
 
     def _board(self, now_s: float) -> Board:
+        # In the order in which the engine has them.
         return Board(
             now_s=now_s,
             cases=tuple(self._cases.values()),
-            readers=tuple(self._readers.values()),
+            readers=tuple(sorted(self._readers.values(), key=lambda reader: (reader.is_backup, reader.person_id))),
             backups=tuple(each for each in self._backups if each.person_id not in self._readers),
             ready_times_s=self._ready_times_s,
             utc_offset_s=UTC_OFFSET_S,
