@@ -13,12 +13,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select
 
+from benchmarks.peers.message_gateway import Gateway, message_gateway
 from foundation import faults
 from foundation.database import Database, sqlite_url
 from oncall.messages_sql import SqlMessages
 from oncall.schema import oncall_message
 from tests.harness.mail_relay import Relay, mail_relay
-from tests.harness.message_gateway import Gateway, message_gateway
 from tests.harness.paging_process import PagingProcess
 from tests.harness.peers import PostgresqlServer
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import pytest
 
+from benchmarks.peers.message_gateway import Gateway, message_gateway
 from foundation.errors import PeerError, Refused
 from oncall.channels.http_gateway import HttpChannel, HttpGateway, read_receipt
 from oncall.channels.ntfy import ntfy_gateway
 from oncall.directory import ChannelKind, PersonId
 from oncall.messages import Message, MessageState, NotSent, Outcome, Sent, Unsure, idempotency_key
-from tests.harness.message_gateway import Gateway, message_gateway
 from tests.harness.peers import free_port
 
 

@@ -1,8 +1,8 @@
 """A provider of text messages as a process of its own: it records to a file, and knows a message again by its key.
 
-Run as ``python -m tests.harness.message_gateway FILE``; it prints its port. What it does depends on the number it is to
-reach: ``status:503`` is answered with that status, ``status:500:sent`` too, but after sending, ``broken`` breaks the
-connection after sending, once for each key.
+Run as ``python -m benchmarks.peers.message_gateway FILE DELAY_S``; it prints its port and answers DELAY_S late. What it
+does depends on the number it is to reach: ``status:503`` is answered with that status, ``status:500:sent`` too, but
+after sending, ``broken`` breaks the connection after sending, once for each key.
 """
 
 import json
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, ClassVar
 
 
@@ -39,10 +39,10 @@ class Gateway:
 
 
 @contextmanager
-def message_gateway(file: Path) -> Iterator[Gateway]:
-    """Run a gateway that records into `file`."""
+def message_gateway(file: Path, *, delay_s: float = 0.0) -> Iterator[Gateway]:
+    """Run a gateway that records into `file` and answers late."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.harness.message_gateway", str(file)],
+        [sys.executable, "-m", "benchmarks.peers.message_gateway", str(file), str(delay_s)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -59,10 +59,13 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     file: Path
+    delay_s: float
+    never = Event()
     lock = Lock()
     known: ClassVar[dict[str, str]] = {}
 
     def do_POST(self) -> None:
+        """Take one message."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         is_json = self.headers["Content-Type"] == "application/json"
         key, to = self.headers["Idempotency-Key"], json.loads(body)["to"] if is_json else body.decode()
@@ -81,6 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             }
             with self.file.open("a") as file:
                 file.write(json.dumps(line) + "\n")
+        self.never.wait(self.delay_s)
         if to == "broken" and is_sent:
             self.close_connection = True
             self.connection.close()
@@ -96,7 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _main() -> None:
-    _Handler.file = Path(sys.argv[1])
+    _Handler.file, _Handler.delay_s = Path(sys.argv[1]), float(sys.argv[2])
+    ThreadingHTTPServer.request_queue_size = 64
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     sys.stdout.write(f"{server.server_address[1]}\n")
     sys.stdout.flush()
