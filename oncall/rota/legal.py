@@ -19,7 +19,7 @@ How the texts are read (§1.7, §1.8 of the domain notes):
 All durations are differences of UTC instants; the zone only tells what is night and what the wall clock shows.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -28,15 +28,22 @@ from itertools import pairwise
 from typing import Final, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
+import numpy as np
+from numpy.typing import NDArray
+
 from oncall.directory import Directory, Person, PersonId
 from oncall.rota import legal_texts
 from oncall.rota.model import Absence, Line, LineKind, Roster, Session, Shift
-from oncall.spans import Span, union
+from oncall.spans import Span
 
 _HOUR_S: Final = 3600.0
 _WEEK_S: Final = 7 * 86_400.0
+# Keeps a share of no activity at all finite.
+_NO_ACTIVITY_H: Final = 1e-9
 # How far a new shift can reach by rests: two runs of 24 h and their equal rests.
 _NEAR_S: Final = 4 * 86_400.0
+
+Instants = NDArray[np.float64]
 
 
 class Rule(StrEnum):
@@ -374,56 +381,59 @@ def _averages(
     zone = ZoneInfo(limits.time_zone)
     window_s = limits.reference_weeks * _WEEK_S
     worked = _Hours([work for work in works if not work.is_home])
-    remote = _Hours([work for work in works if work.is_teleradiology])
-    first_s, last_s = within.start.timestamp() - window_s, within.end.timestamp()
-    worst_week, worst_share = (0.0, 0.0), (0.0, 0.0)
     # Load over windows is piecewise linear: its maximum begins where work begins or ends where work ends.
-    for start_s in [*worked.starts, *(end_s - window_s for end_s in worked.ends)]:
-        if not first_s < start_s < last_s:
-            continue
-        worked_h = worked.between(start_s, start_s + window_s)
-        worst_week = max(worst_week, (worked_h / limits.reference_weeks, start_s))
-        if person is not None:
-            activity_h = max(worked_h, person.weekly_hours * limits.reference_weeks)
-            share = remote.between(start_s, start_s + window_s) / activity_h if activity_h else 0.0
-            worst_share = max(worst_share, (share, start_s))
+    starts = np.concatenate([worked.starts_s, worked.ends_s - window_s])
+    starts = starts[(starts > within.start.timestamp() - window_s) & (starts < within.end.timestamp())]
+    if not len(starts):
+        return
+    worked_h = worked.between(starts, starts + window_s)
+    worst = int(worked_h.argmax())
+    average_h = float(worked_h[worst]) / limits.reference_weeks
     # A minute of tolerance: the hours are sums of floats.
-    if worst_week[0] > limits.week_h_max + 1 / 60 / limits.reference_weeks:
-        last = about or _last_in(works, worst_week[1], window_s)
-        span = _window(worst_week[1], window_s)
-        texts = legal_texts.long_weeks(last.shift, worst_week[0], limits.week_h_max, span.start, span.end, zone)
+    if average_h > limits.week_h_max + 1 / 60 / limits.reference_weeks:
+        last = about or _last_in(works, starts[worst], window_s)
+        span = _window(starts[worst], window_s)
+        texts = legal_texts.long_weeks(last.shift, average_h, limits.week_h_max, span.start, span.end, zone)
         yield _violation(Rule.WEEK_48_H_OVER_4_MONTHS, Severity.LAW, (last,), texts, span)
-    is_counted = about is None or about.is_teleradiology
-    if person is not None and is_counted and worst_share[0] > person.teleradiology_share_max + 1e-6:
-        last = about or _last_in([work for work in works if work.is_teleradiology], worst_share[1], window_s)
-        span = _window(worst_share[1], window_s)
+    if person is None or (about is not None and not about.is_teleradiology):
+        return
+    remote = [work for work in works if work.is_teleradiology]
+    activity_h = np.maximum(np.maximum(worked_h, person.weekly_hours * limits.reference_weeks), _NO_ACTIVITY_H)
+    shares = _Hours(remote).between(starts, starts + window_s) / activity_h
+    worst = int(shares.argmax())
+    if float(shares[worst]) > person.teleradiology_share_max + 1e-6:
+        last = about or _last_in(remote, starts[worst], window_s)
+        span = _window(starts[worst], window_s)
         texts = legal_texts.large_share(
-            last.shift, worst_share[0], person.teleradiology_share_max, span.start, span.end, zone
+            last.shift, float(shares[worst]), person.teleradiology_share_max, span.start, span.end, zone
         )
         yield _violation(Rule.TELERADIOLOGY_SHARE, Severity.CHARTER, (last,), texts, span)
 
 
 class _Hours:
-    """Hours worked between any two instants, in two bisections."""
+    """Hours worked between any two instants, by two binary searches; for arrays of instants at once."""
 
     def __init__(self, works: Sequence[Work]) -> None:
-        merged = union(work.shift.span for work in works)
-        self.starts = [span.start.timestamp() for span in merged]
-        self.ends = [span.end.timestamp() for span in merged]
-        self._before_s = [0.0]
-        for start_s, end_s in zip(self.starts, self.ends, strict=True):
-            self._before_s.append(self._before_s[-1] + end_s - start_s)
+        merged: list[list[float]] = []
+        for work in works:
+            if merged and work.start_s <= merged[-1][1]:
+                merged[-1][1] = max(merged[-1][1], work.end_s)
+            else:
+                merged.append([work.start_s, work.end_s])
+        self.starts_s, self.ends_s = np.array(merged, dtype=np.float64).reshape(-1, 2).T
+        self._before_s = np.concatenate([[0.0], np.cumsum(self.ends_s - self.starts_s)])
 
-    def between(self, start_s: float, end_s: float) -> float:
-        """Return the hours worked from `start_s` to `end_s`."""
+    def between(self, start_s: Instants, end_s: Instants) -> Instants:
+        """Return the hours worked from each start to each end."""
         return (self._until(end_s) - self._until(start_s)) / _HOUR_S
 
-    def _until(self, instant_s: float) -> float:
-        begun = bisect_right(self.starts, instant_s)
-        if begun == 0:
-            return 0.0
-        running_s = min(instant_s, self.ends[begun - 1]) - self.starts[begun - 1]
-        return self._before_s[begun - 1] + running_s
+    def _until(self, instant_s: Instants) -> Instants:
+        if not len(self.starts_s):
+            return np.zeros_like(instant_s)
+        begun = np.searchsorted(self.starts_s, instant_s, side="right")
+        last = np.maximum(begun - 1, 0)
+        running_s = np.minimum(instant_s, self.ends_s[last]) - self.starts_s[last]
+        return np.where(begun > 0, self._before_s[last] + running_s, 0.0)
 
 
 def _last_in(works: Sequence[Work], start_s: float, window_s: float) -> Work:
