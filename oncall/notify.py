@@ -97,7 +97,7 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (NoticeKind.BACKUP_RELEASED, "en"): "Backup released, {place}, at {deadline}. Thank you.",
         (NoticeKind.HANDOVER, "fr"): "Relève {place} à {deadline}: {count} dossiers ouverts. {link}",
         (NoticeKind.HANDOVER, "en"): "Handover {place} at {deadline}: {count} open cases. {link}",
-        (NoticeKind.RECALL, "fr"): "PLAN BLANC {place}: vous êtes rappelé. Répondez et donnez votre délai: {link}",
+        (NoticeKind.RECALL, "fr"): "PLAN BLANC {place}: rappel du personnel. Répondez avec votre délai: {link}",
         (NoticeKind.RECALL, "en"): "MASS CASUALTY PLAN {place}: you are recalled. Answer with your delay: {link}",
         (NoticeKind.RECALL_ENDED, "fr"): "Plan blanc {place} levé à {deadline}. Merci.",
         (NoticeKind.RECALL_ENDED, "en"): "Mass casualty plan {place} ended at {deadline}. Thank you.",
