@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 FORMATS_IN: Final = ("ics", "csv", "json", "opsgenie", "grafana")
 FORMATS_OUT: Final = ("ics", "csv", "json")
-SWAP_ACTIONS: Final = ("request", "accept", "approve", "refuse", "withdraw", "list")
+SWAP_ACTIONS: Final = ("request", "accept", "release", "approve", "refuse", "withdraw", "list")
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -100,19 +100,27 @@ def _add_export(commands: _Commands) -> None:
 
 
 def _add_swap(commands: _Commands) -> None:
-    command = _command(commands, "swap", "Ask for a swap or give-away, accept it, and list what is open.")
+    command = _command(
+        commands, "swap", "Ask for a swap or give-away, take it, and list what is open; exit 1 when refused."
+    )
     command.add_argument("action", choices=SWAP_ACTIONS)
-    command.add_argument("--swap", metavar="ID", help="the request that is acted on")
+    command.add_argument("--swap", metavar="ID", help="the request that is acted on (all but request and list)")
     command.add_argument("--person", metavar="PERSON", help="who gives a shift away (request), or takes it (accept)")
     command.add_argument("--line", metavar="LINE", help="the shift's line (request)")
     command.add_argument("--shift-at", metavar="INSTANT", help="an instant in the shift, with its offset (request)")
-    command.add_argument("--with", dest="other", metavar="PERSON", help="who is asked; everybody if left out (request)")
+    command.add_argument(
+        "--with",
+        dest="offered_to",
+        action="append",
+        default=[],
+        metavar="PERSON",
+        help="who may take it; repeat for more",
+    )
     command.add_argument("--for-line", metavar="LINE", help="the line of the shift wanted in return (request)")
     command.add_argument("--for-shift-at", metavar="INSTANT", help="an instant in the shift wanted in return (request)")
-    command.add_argument("--note", default="", metavar="TEXT", help="for the others to read; no patient data")
-    command.add_argument("--by", metavar="PERSON", help="who acts (default: the person)")
-    command.add_argument("--manager", action="store_true", help="a manager acts, for the person")
-    _add_at(command)
+    command.add_argument("--needs-approval", action="store_true", help="a coordinator approves it after it was taken")
+    command.add_argument("--by", metavar="PERSON", help="who acts: a coordinator may, for others (default: the person)")
+    command.add_argument("--reason", default="", metavar="TEXT", help="why it is refused or withdrawn; no patient data")
 
 
 def _add_simulate(commands: _Commands) -> None:

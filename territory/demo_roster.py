@@ -50,12 +50,15 @@ _DAYS: Final = (
 
 
 def demo_lines() -> tuple[Line, ...]:
-    """Return the lines: three readers in the evening, two from 00:30 on, two by day at weekends and on holidays."""
+    """Return the lines: three readers in the evening, two from 00:30 on, two by day at weekends and on holidays.
+
+    At 23:30 the second reader of the pool hands over to one of the company.
+    """
     return (
         _line("lecteur-1", "Lecteur 1", LineKind.DUTY, (_NIGHT, *_DAYS)),
-        _line("lecteur-2", "Lecteur 2", LineKind.DUTY, (_EVENING, *_DAYS)),
+        _line("lecteur-2", "Lecteur 2", LineKind.DUTY, (_EVENING,)),
         _line("lecteur-3", "Lecteur 3", LineKind.DUTY, (_LATE_EVENING,)),
-        _line("nuit-privee", "Nuit profonde (société)", LineKind.DUTY, (_DEEP_NIGHT,), is_of_company=True),
+        _line("societe", "Lecteur de la société", LineKind.DUTY, (_DEEP_NIGHT, *_DAYS), is_of_company=True),
         _line("renfort-1", "Renfort 1", LineKind.BACKUP, (_NIGHT, *_DAYS)),
         _line("renfort-2", "Renfort 2", LineKind.BACKUP, (_NIGHT, *_DAYS)),
         _line("senior", "Neuroradiologue d'astreinte", LineKind.SENIOR, (_NIGHT, *_DAYS)),

@@ -32,7 +32,7 @@ from oncall.directory import (
 
 POOL: Final = ProviderId("gie-trois-rivieres")
 COMPANY: Final = ProviderId("nuit-imagerie")
-POOL_READERS: Final = 26
+POOL_READERS: Final = 25
 RADIOLOGISTS: Final = 30
 COORDINATORS: Final = 5
 _EVERY_DAY: Final = frozenset(range(7))
@@ -119,7 +119,7 @@ def coordinator_id(number: int) -> PersonId:
 
 
 def _providers() -> tuple[Provider, ...]:
-    # PIMM Centre-Val de Loire: the public pool reads, from 23:30 on beside a private company.
+    # As the PIMM of Centre-Val de Loire: the public pool reads, from 23:30 on beside a private company.
     return (
         Provider(
             provider_id=POOL,
@@ -132,7 +132,10 @@ def _providers() -> tuple[Provider, ...]:
             name="Nuit Imagerie SELARL",
             kind=ProviderKind.PRIVATE_COMPANY,
             time_zone="Europe/Paris",
-            hours=(ProviderHours(weekdays=_EVERY_DAY, start=time(23, 30), end=time(8, 30)),),
+            hours=(
+                ProviderHours(weekdays=_EVERY_DAY, start=time(23, 30), end=time(8, 30)),
+                ProviderHours(weekdays=frozenset({5, 6}), start=time(8, 30), end=time(18, 30), on_holidays=True),
+            ),
         ),
     )
 
@@ -170,7 +173,7 @@ def _radiologist(number: int) -> Person:
         competences[SubSpecialty.NEURO] = Competence.EXPERT
     sites = [SiteId(one.site_id) for one in _HOSPITALS]
     # The newest two of the pool have no convention with the island yet.
-    privileges = [site for site in sites if number not in (25, 26) or site != "piton"]
+    privileges = [site for site in sites if number not in (24, 25) or site != "piton"]
     own_site = sites[(number - 1) % len(sites)]
     return Person(
         person_id=reader_id(number),
