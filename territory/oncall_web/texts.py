@@ -76,6 +76,7 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "error.not_recent": ("Entre il y a sept jours et maintenant.", "Between seven days ago and now."),
     "answer": ("Votre réponse", "Your answer"),
+    "answered": ("Réponse", "Answer"),
     "answer.case": ("Dossier à lire", "Case to read"),
     "answer.recall": ("Rappel du personnel", "Staff recall"),
     "answer.other": ("Message de garde", "On-call message"),
