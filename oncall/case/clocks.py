@@ -141,7 +141,9 @@ def _answer(case: Case, now: datetime, targets: ClockTargets) -> Reading | None:
     is_paused = request.clarification_asked_at is not None and request.answered_at is None
     if is_paused and request.clarification_asked_at is not None:
         paused_s += _elapsed(request.clarification_asked_at, now)
-    if request.state in _NEVER_ANSWERED and request.answered_at is None:
+    # An exam that was made without a protocol waits for none.
+    is_moot = case.is_closed or case.images.complete_at is not None
+    if request.answered_at is None and (is_moot or request.state in _NEVER_ANSWERED):
         return None
     stopped = request.answered_at
     return Reading(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from oncall.case.event import SYSTEM, Actor, Fact, microseconds
+from oncall.case.event import SYSTEM, Actor, Fact, in_utc, microseconds
 from oncall.case.regions import ImagesState, ReadingState, RequestState, StudyKey
 from oncall.case.state import Case, ensure_possible, rehearse
 from oncall.case.vocabulary import EventType as E
@@ -37,6 +37,11 @@ class Context:
     roster_version: str = ""
     source_message: str = ""
     correlation_id: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "now", in_utc(self.now))
+        if self.happened_at is not None:
+            object.__setattr__(self, "happened_at", in_utc(self.happened_at))
 
     @property
     def at(self) -> datetime:

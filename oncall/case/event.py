@@ -10,14 +10,17 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NewType
-from uuid import UUID
 
 CaseId = NewType("CaseId", str)
 
 # What the first event of a case is chained to.
 GENESIS_HASH: Final = "0" * 64
+
+_ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,11 @@ class Fact:
     ``occurred_at`` is when it happened (aware, UTC), which may be earlier than when it is recorded. ``payload`` is a
     JSON object whose keys `oncall.case.vocabulary` lists for the type. ``source_message`` is the HL7 MSH-10, DICOM UID
     or HTTP request id it came with.
+
+    Raises
+    ------
+    ValueError
+        If the instant is naive.
     """
 
     type: str
@@ -51,6 +59,10 @@ class Fact:
     roster_version: str = ""
     source_message: str = ""
     correlation_id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.occurred_at.tzinfo is not UTC:
+            object.__setattr__(self, "occurred_at", in_utc(self.occurred_at))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +85,7 @@ class Event:
 
 def chained(case_id: CaseId, seq: int, prev_hash: str, fact: Fact, *, recorded_at: datetime, event_id: str) -> Event:
     """Return `fact` as the event that follows the one whose hash is `prev_hash`."""
+    recorded_at = in_utc(recorded_at)
     digest = hashlib.sha256(canonical_bytes(case_id, seq, prev_hash, fact, recorded_at, event_id)).hexdigest()
     return Event(
         event_id=event_id,
@@ -105,13 +118,28 @@ def canonical_bytes(
         "source_message": fact.source_message,
         "correlation_id": fact.correlation_id,
     }
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODE(body).encode()
+
+
+def in_utc(instant: datetime) -> datetime:
+    """Return an aware instant in UTC; everything of a case is kept so, because local times add and subtract wrongly.
+
+    Raises
+    ------
+    ValueError
+        If it is naive.
+    """
+    if instant.tzinfo is UTC:
+        return instant
+    if instant.tzinfo is None:
+        raise ValueError("an instant of a case is aware; pass tzinfo=UTC")
+    return instant.astimezone(UTC)
 
 
 def microseconds(instant: datetime) -> int:
     """Return whole microseconds since 1970 UTC of an aware instant, exactly."""
-    since = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    # The other end is in UTC: two zones are subtracted in UTC, never by the wall clock.
+    return (instant - _EPOCH) // _MICROSECOND
 
 
 def uuid7(now: datetime, random: bytes | None = None) -> str:
@@ -120,4 +148,5 @@ def uuid7(now: datetime, random: bytes | None = None) -> str:
     tail = bytearray(os.urandom(10) if random is None else random)
     tail[0] = 0x70 | (tail[0] & 0x0F)
     tail[2] = 0x80 | (tail[2] & 0x3F)
-    return str(UUID(bytes=stamp.to_bytes(6, "big") + bytes(tail)))
+    digits = stamp.to_bytes(6, "big").hex() + tail.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from foundation.errors import PeerError, Refused
 from oncall.case.effects import EFFECTS, Effect, instant, request_changes
@@ -231,6 +231,10 @@ _FIELDS: Final[Mapping[Region, str]] = MappingProxyType(
 )
 
 
+_Value = TypeVar("_Value", bound="Case | _Part")
+_Part = RequestPart | ProtocolPart | ExamPart | ImagesPart | ReadingPart | ReportPart | DeliveryPart | IdentityPart
+
+
 class _Step(NamedTuple):
     region: Region
     field: str
@@ -256,6 +260,18 @@ _STEPS: Final = _plan()
 _CRITICAL: Final = STATE_TABLES[Region.CRITICAL]
 _ESCALATION: Final = STATE_TABLES[Region.ESCALATION]
 _KEPT_ONLY: Final = TransitionRefused("the fact is about something that was replaced since", event_type="")
+
+
+def _changed(value: _Value, changes: Mapping[str, Any]) -> _Value:
+    """Return a frozen value with some fields changed: what `dataclasses.replace` does in half the time, at every event.
+
+    The values here have no ``__post_init__`` and every field is set, so nothing is left out.
+    """
+    kind = type(value)
+    new = object.__new__(kind)
+    for name in kind.__slots__:
+        object.__setattr__(new, name, changes[name] if name in changes else getattr(value, name))
+    return new
 
 
 def _opened(event: Event) -> Case:
@@ -303,21 +319,21 @@ def _moved(case: Case, event: Event, changes: dict[str, Any]) -> Case:
     refusal = _refusal(case, fact)
     if refusal is not None:
         if refusal is _KEPT_ONLY:
-            return replace(case, **changes)
+            return _changed(case, changes)
         raise refusal
     for step in _STEPS[fact.type]:
         part = getattr(case, step.field)
         state = step.moves[part.state]
         effects = step.effect(case, event) if step.effect is not None else {}
         if effects or state is not part.state:
-            changes[step.field] = replace(part, state=state, **effects)
+            changes[step.field] = _changed(part, {**effects, "state": state})
     if fact.type in _DESCRIBING:
         changes |= _described(fact.payload)
     elif fact.type in _CRITICAL and "critical_id" in fact.payload:
         changes["criticals"] = _criticals_after(case, fact)
     elif fact.type in _ESCALATION:
         changes["escalations"] = _escalations_after(case, fact)
-    return replace(case, **changes)
+    return _changed(case, changes)
 
 
 def _refusal(case: Case, fact: Fact) -> TransitionRefused | None:
