@@ -56,7 +56,7 @@ class Pool:
     _waiting: dict[str, ArrivedCase] = field(default_factory=dict)
     _readers: dict[str, _Reader] = field(default_factory=dict)
     _coming: dict[str, Decimal] = field(default_factory=dict)
-    _called: int = 0
+    _reading: set[str] = field(default_factory=set)
 
     def images_complete(self, case: ArrivedCase, now_min: Decimal) -> None:
         """Put it on the list."""
@@ -78,10 +78,12 @@ class Pool:
         case = min(self._waiting.values(), key=lambda case: self.order(case, now_min))
         del self._waiting[case.case_id]
         self._readers[person].expected_free_min = now_min + Decimal(expected_read_min(case.exam))
+        self._reading.add(person)
         return case.case_id
 
     def signed(self, case_id: str, person: str, now_min: Decimal) -> None:
         """Note that a reader is free."""
+        self._reading.remove(person)
         if person in self._readers:
             self._readers[person].expected_free_min = now_min
 
@@ -97,9 +99,10 @@ class Pool:
         for name, until_min in ending.items():
             self._readers[name].until_min = until_min
         calls: tuple[str, ...] = ()
-        if len(there) + len(self._coming) < self.backups_max and self._called < len(self.backups):
-            calls = (self.backups[self._called],)
-            self._called += 1
+        away = self._readers.keys() | self._coming.keys() | self._reading
+        at_home = [name for name in self.backups if name not in away]
+        if len(there) + len(self._coming) < self.backups_max and at_home:
+            calls = (at_home[0],)
             self._coming[calls[0]] = now_min + 15
         return BackupOrders(calls=calls, until_min=ending)
 
