@@ -30,12 +30,15 @@ POINTS: Final = (
 # Those of handing a message to a channel: decided but not begun, intent recorded, handed over but not recorded.
 MESSAGE_POINTS: Final = ("messages.due", "messages.sending", "messages.handed_over")
 
+# Those of the on-call engine: a due timer is leased, its decision is made, it is committed.
+ENGINE_POINTS: Final = ("engine.leased", "engine.decided", "engine.committed")
+
 
 def _armed() -> tuple[str | None, int]:
     point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
     if not point:
         return None, 0
-    known = (*POINTS, *MESSAGE_POINTS)
+    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS)
     if point not in known:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(known)}")
     return point, int(count or 1)

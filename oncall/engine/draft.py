@@ -187,7 +187,6 @@ class Draft:
 
     def cancel_pages(self, chain_id: str) -> None:
         """Take back what no channel has yet of a chain."""
-        self.messages = [message for message in self.messages if message.chain_id != chain_id]
         self._cancelled_chains.append(chain_id)
 
     def finish(self) -> Changes:

@@ -20,6 +20,7 @@ from oncall.engine import assigning, paging, watching
 from oncall.engine.boards import board_at
 from oncall.engine.draft import CHAIN_TIMER, Draft
 from oncall.engine.duty import DutyType
+from oncall.engine.paging import SILENCE
 from oncall.ladder import Target
 from oncall.notify import NoticeKind
 from oncall.reading.forecast import BackupCall, BackupStay, Forecast, forecast
@@ -30,9 +31,6 @@ from oncall.timers import Timer
 FORECAST: Final = "forecast"
 HANDOVER: Final = "handover"
 BACKUP_ANSWER: Final = "backup_answer"
-
-SILENCE: Final = "silence"
-"""Why somebody counts as unavailable until they do anything."""
 
 _SEEN_LATELY: Final = timedelta(minutes=20)
 

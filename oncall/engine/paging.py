@@ -40,6 +40,9 @@ from oncall.ladder import Ladder, Target
 from oncall.notify import NoticeKind, Words, case_code, notice_message, page_message
 from oncall.rota.model import LineKind
 
+SILENCE: Final = "silence"
+"""Why somebody counts as unavailable until they do anything."""
+
 READER_WANTED: Final = "r"
 """Marks the chain that looks for somebody to read the case; others have other letters."""
 
@@ -129,6 +132,9 @@ def callees_of(draft: Draft, case: Case) -> dict[Target, tuple[Callee, ...]]:
     on_duty = [(lines[shift.line_id], shift) for shift in rules.timeline.on_duty(now) if shift.line_id in lines]
     refusals = dict(draft.duty.unavailable)
     for line, shift in on_duty:
+        if line.kind is not LineKind.DUTY and refusals.get(shift.person_id) == SILENCE:
+            # Of those at home or above, one silence is no reason not to ask about another case.
+            del refusals[shift.person_id]
         if line.kind is LineKind.BACKUP and shift.person_id not in draft.duty.backups:
             reason = refusal(shift.person_id, shift.line_id, now, rules)
             if reason:

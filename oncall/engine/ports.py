@@ -61,7 +61,7 @@ class Changes:
     """Everything that one decision does, in one commit.
 
     ``events`` are chained already, ``cases`` are as they leave them. Timers are taken (they were due, and leased), then
-    cancelled by key, then set. What is queued of ``cancelled_chains`` is taken back, then ``messages`` are queued.
+    cancelled by key, then set. ``messages`` are queued, then what is queued of ``cancelled_chains`` is taken back.
     ``cursors`` say what was consumed with this decision.
     """
 
@@ -196,10 +196,10 @@ class MemoryStore:
             self._cases[case.case_id] = case
             self._links.update(dict.fromkeys(case.images.studies, case.case_id))
         self._cursors.update((cursor.consumer, cursor.after) for cursor in changes.cursors)
-        for chain_id in changes.cancelled_chains:
-            self.messages.cancel_chain(chain_id, now)
         for message in changes.messages:
             self.messages.enqueue(message, now)
+        for chain_id in changes.cancelled_chains:
+            self.messages.cancel_chain(chain_id, now)
         return added
 
     def events_of(self, case_id: CaseId) -> Sequence[Event]:

@@ -107,10 +107,10 @@ class SqlStore:
             keep(connection, changes.events, changes.cases)
             added = _positioned(connection, head, changes.events)
             messages = SqlMessages(connection)
-            for chain_id in changes.cancelled_chains:
-                messages.cancel_chain(chain_id, now)
             for message in changes.messages:
                 messages.enqueue(message, now)
+            for chain_id in changes.cancelled_chains:
+                messages.cancel_chain(chain_id, now)
         return added
 
     def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:

@@ -76,7 +76,6 @@ def person(person_id: str, role: Role = Role.RADIOLOGIST) -> Person:
         person_id=PersonId(person_id),
         name=person_id.capitalize(),
         role=role,
-        rpps=f"1{sum(person_id.encode()):010d}" if is_reader else None,
         provider_id=POOL if is_reader else None,
         privileges=frozenset(sites) if is_reader else frozenset(),
         competences=dict.fromkeys(SubSpecialty, Competence.COMPETENT) if is_reader else {},
