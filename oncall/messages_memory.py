@@ -40,6 +40,7 @@ class _Held:
 
     @property
     def status(self) -> MessageStatus:
+        """Return a message and where it is."""
         return MessageStatus(
             message=self.message, state=self.state, attempts=self.attempts, provider_id=self.provider_id
         )
@@ -53,6 +54,7 @@ class MemoryMessages:
         self.events: list[MessageEvent] = []
 
     def enqueue(self, message: Message, now: datetime) -> bool:
+        """Queue a message; say False, and change nothing, when its key is known."""
         if message.message_key in self._held:
             return False
         self._held[message.message_key] = _Held(message=message, due_at=message.due_at)
@@ -60,6 +62,7 @@ class MemoryMessages:
         return True
 
     def cancel_chain(self, chain_id: str, now: datetime) -> int:
+        """Cancel what is still queued of a chain; return how many."""
         queued = [held for held in self._held.values() if held.message.chain_id == chain_id and held.state is S.QUEUED]
         for held in queued:
             self._move(held, S.CANCELLED, now)
@@ -68,6 +71,7 @@ class MemoryMessages:
     def lease(
         self, channel: ChannelKind, now: datetime, *, worker: str, limit: int, is_for_cases: bool | None = None
     ) -> Lease:
+        """Take due messages of one channel, those about cases first, then by due time."""
         due = [
             held
             for held in self._held.values()
@@ -91,6 +95,7 @@ class MemoryMessages:
         return Lease(messages=tuple(taken), until=until, expired=tuple(expired))
 
     def release(self, message_key: str, now: datetime, *, worker: str) -> None:
+        """Give back a leased message that no channel has seen."""
         held = self._held.get(message_key)
         if held is not None and held.state is S.SENDING and held.leased_by == worker:
             held.attempts -= 1
@@ -99,6 +104,7 @@ class MemoryMessages:
     def settle(
         self, message_key: str, outcome: Outcome, now: datetime, *, worker: str, is_repeatable: bool
     ) -> Settled | None:
+        """Record what a channel answered; None when the message goes on or was settled before."""
         held = self._held[message_key]
         reason = reason_of(outcome)
         if isinstance(outcome, Sent):
@@ -115,6 +121,7 @@ class MemoryMessages:
     def interrupted(
         self, now: datetime, *, repeatable: frozenset[ChannelKind], gone: frozenset[str] = frozenset()
     ) -> tuple[Settled, ...]:
+        """Deal with what dead senders left; return the messages that nobody knows about."""
         unknown = []
         for held in self._held.values():
             is_left = held.leased_by in gone or (held.leased_until is not None and held.leased_until <= now)
@@ -128,18 +135,21 @@ class MemoryMessages:
         return tuple(unknown)
 
     def receipt(self, provider_id: str, state: MessageState, now: datetime, *, reason: str = "") -> Settled | None:
+        """Record a provider's delivery receipt; None when it changes nothing."""
         for held in self._held.values():
             if provider_id and held.provider_id == provider_id:
                 return self._settle_from_outside(held, state, now, reason)
         return None
 
     def answer(self, answer_token: str, answer: str, now: datetime) -> Settled | None:
+        """Record that the person answered; None when there is no such message, or it was answered before."""
         for held in self._held.values():
             if answer_token and held.message.answer_token == answer_token:
                 return self._settle_from_outside(held, S.ANSWERED, now, answer)
         return None
 
     def news_after(self, position: int, *, limit: int = NEWS_PER_READ_MAX) -> tuple[News, ...]:
+        """Return what became of messages after `position`, oldest first."""
         news: list[News] = []
         for place, event in enumerate(self.events[position:], start=position + 1):
             if event.happened in NEWS and len(news) < limit:
@@ -153,6 +163,7 @@ class MemoryMessages:
         return None if held is None else held.status
 
     def trace(self, message_key: str) -> tuple[MessageEvent, ...]:
+        """Return everything that happened to a message, in order."""
         return tuple(event for event in self.events if event.message_key == message_key)
 
     def _settle_from_outside(self, held: _Held, state: MessageState, now: datetime, reason: str) -> Settled | None:

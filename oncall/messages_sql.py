@@ -52,6 +52,7 @@ class SqlMessages:
         self._connection = connection
 
     def enqueue(self, message: Message, now: datetime) -> bool:
+        """Queue a message; say False, and change nothing, when its key is known."""
         return self.enqueue_all([message], now) == 1
 
     def enqueue_all(self, messages: Iterable[Message], now: datetime) -> int:
@@ -69,6 +70,7 @@ class SqlMessages:
         return len(new)
 
     def cancel_chain(self, chain_id: str, now: datetime) -> int:
+        """Cancel what is still queued of a chain; return how many."""
         rows = self._connection.execute(
             select(table.c.message_key).where(table.c.chain_id == chain_id, table.c.state == str(S.QUEUED))
         )
@@ -79,6 +81,7 @@ class SqlMessages:
     def lease(
         self, channel: ChannelKind, now: datetime, *, worker: str, limit: int, is_for_cases: bool | None = None
     ) -> Lease:
+        """Take due messages of one channel, those about cases first, then by due time."""
         now_us = microseconds(now)
         wanted = select(table).where(
             table.c.state == str(S.QUEUED), table.c.channel == str(channel), table.c.due_at_us <= now_us
@@ -106,6 +109,7 @@ class SqlMessages:
         )
 
     def release(self, message_key: str, now: datetime, *, worker: str) -> None:
+        """Give back a leased message that no channel has seen."""
         row = self._row_of(message_key)
         if row is not None and row.state == S.SENDING and row.leased_by == worker:
             self._move([message_key], S.QUEUED, now, "released", attempts=table.c.attempts - 1)
@@ -113,6 +117,7 @@ class SqlMessages:
     def settle(
         self, message_key: str, outcome: Outcome, now: datetime, *, worker: str, is_repeatable: bool
     ) -> Settled | None:
+        """Record what a channel answered; None when the message goes on or was settled before."""
         row = self._row_of(message_key)
         assert row is not None
         reason = reason_of(outcome)
@@ -133,6 +138,7 @@ class SqlMessages:
     def interrupted(
         self, now: datetime, *, repeatable: frozenset[ChannelKind], gone: frozenset[str] = frozenset()
     ) -> tuple[Settled, ...]:
+        """Deal with what dead senders left; return the messages that nobody knows about."""
         rows = self._connection.execute(
             select(table)
             .where(table.c.state == str(S.SENDING), _is_left(now, gone))
@@ -164,15 +170,18 @@ class SqlMessages:
         return {(ChannelKind(channel), bool(is_about_one)): count for channel, is_about_one, count in rows}
 
     def receipt(self, provider_id: str, state: MessageState, now: datetime, *, reason: str = "") -> Settled | None:
+        """Record a provider's delivery receipt; None when it changes nothing."""
         return (
             self._settle_from_outside(table.c.provider_id == provider_id, state, now, reason) if provider_id else None
         )
 
     def answer(self, answer_token: str, answer: str, now: datetime) -> Settled | None:
+        """Record that the person answered; None when there is no such message, or it was answered before."""
         is_asked = table.c.answer_token == answer_token
         return self._settle_from_outside(is_asked, S.ANSWERED, now, answer) if answer_token else None
 
     def news_after(self, position: int, *, limit: int = NEWS_PER_READ_MAX) -> tuple[News, ...]:
+        """Return what became of messages after `position`, oldest first."""
         rows = self._connection.execute(
             select(table, events.c.position, events.c.occurred_at_us, events.c.happened, events.c.detail)
             .join(events, events.c.message_key == table.c.message_key)
@@ -190,10 +199,12 @@ class SqlMessages:
         )
 
     def status(self, message_key: str) -> MessageStatus | None:
+        """Return a message and where it is."""
         row = self._row_of(message_key)
         return None if row is None else _status(row)
 
     def trace(self, message_key: str) -> tuple[MessageEvent, ...]:
+        """Return everything that happened to a message, in order."""
         rows = self._connection.execute(
             select(events).where(events.c.message_key == message_key).order_by(events.c.position)
         )

@@ -23,6 +23,7 @@ class ConsoleChannel:
         self._path = path
 
     def hand_over(self, message: Message) -> Outcome:
+        """Append the message as one line."""
         line = {
             "key": idempotency_key(message.message_key),
             "console": message.address,

@@ -63,6 +63,7 @@ class SmtpChannel:
         self._sessions = threading.local()
 
     def hand_over(self, message: Message) -> Outcome:
+        """Give the message to the relay; say what its answers, or their absence, mean."""
         try:
             mail = _mail(message, self._relay.sender)
         except ValueError:
@@ -78,6 +79,7 @@ class SmtpChannel:
         return NotSent(reason="no_connection", is_retryable=True)
 
     def close(self) -> None:
+        """End the calling thread's session."""
         session: _Session | None = getattr(self._sessions, "kept", None)
         self._sessions.kept = None
         if session is not None:

@@ -109,6 +109,7 @@ class HttpChannel:
         return self._gateway.is_repeatable
 
     def hand_over(self, message: Message) -> Outcome:
+        """Post the message; say what the status, or its absence, means."""
         request = _request(self._gateway, message)
         kept: http.client.HTTPConnection | None = getattr(self._connections, "kept", None)
         if kept is not None:
@@ -124,6 +125,7 @@ class HttpChannel:
         return self._exchange(opened, *request)
 
     def close(self) -> None:
+        """End the calling thread's connection."""
         kept: http.client.HTTPConnection | None = getattr(self._connections, "kept", None)
         self._connections.kept = None
         if kept is not None:

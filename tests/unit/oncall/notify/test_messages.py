@@ -275,7 +275,7 @@ def test_only_what_was_not_sent_or_may_be_repeated_is_handed_over_again(
     assert (None if expected is MessageState.QUEUED else expected) == (None if done is None else done.state)
 
 
-def test_attempts_end(queue: Queue) -> None:
+def test_a_message_is_handed_over_only_so_many_times(queue: Queue) -> None:
     with queue() as messages:
         messages.enqueue(message(attempts_max=3), NOW)
 
