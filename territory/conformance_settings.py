@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from territory import settings_checks, settings_messages, settings_model
 from territory.conformance_markdown import code, seconds, size, table, text
-from territory.settings_model import Archive, Dicom, Http, Limits, Peer, Storage, Timeouts, Tls
+from territory.settings_model import Archive, Dicom, Http, Limits, Oncall, OncallEmail, Peer, Storage, Timeouts, Tls
 from territory.settings_reader import Invalid, Reader, keys_of, reader_of
 
 TABLES: Final[Mapping[str, type[Any]]] = {
@@ -28,6 +28,8 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "dicom.storage": Storage,
     "dicom.tls": Tls,
     "http": Http,
+    "oncall": Oncall,
+    "oncall.email": OncallEmail,
     "peers": Peer,
 }
 """The tables of a settings file, and what reads them."""
@@ -59,6 +61,7 @@ def facts() -> dict[str, str]:
         **defaults,
         "variable_database_password": code(settings_model.DATABASE_PASSWORD_VARIABLE),
         "variable_key_password": code(settings_checks.KEY_PASSWORD_VARIABLE),
+        "variable_smtp_password": code(settings_checks.SMTP_PASSWORD_VARIABLE),
         "open_loopback_notice": text(settings_messages.OPEN_LOOPBACK_NOTICE),
         "open_loopback_address": code(settings_model.LOOPBACK),
     }

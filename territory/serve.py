@@ -1,8 +1,8 @@
 """One node's parent process, from an empty process to the last goodbye: the order in which things begin and end.
 
 Begin: lock the data directory, bind the ports, answer ``GET /health`` (503 with the reason), create missing tables,
-recover what a crash left, start maintenance, then the workers. Only then may a peer connect. End: the workers, then
-maintenance, then health, then the lock.
+recover what a crash left, start maintenance and the on-call engine, then the workers. Only then may a peer connect.
+End: the workers, then the engine, then maintenance, then health, then the lock.
 """
 
 import functools
@@ -23,6 +23,7 @@ from territory.health import Health, HealthServer
 from territory.listening import open_port
 from territory.maintenance import RECOVERY_LOOK_EVERY_S, Maintenance, OnRequest, PeriodicTask
 from territory.node_lock import NodeLock
+from territory.oncall_process import OncallKeeper
 from territory.settings import Settings
 from territory.supervisor import Supervisor
 from territory.worker_table import WorkerTable
@@ -88,6 +89,10 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         maintenance = Maintenance(tasks, stopping)
         maintenance.start()
         stack.callback(maintenance.stop)
+        oncall = OncallKeeper(settings, database)
+        oncall.start()
+        stack.callback(oncall.stop)
+        node_health.oncall = oncall
         supervisor = Supervisor(
             settings=settings,
             table=table,
@@ -137,6 +142,7 @@ class NodeHealth:
         # Written by the main thread, read by others: assignments are atomic, and a reader sees the old or the new.
         self.phase = "starting"
         self.supervisor: Supervisor | None = None
+        self.oncall: OncallKeeper | None = None
 
     def examine(self) -> Health:
         """Return the health now."""
@@ -163,6 +169,7 @@ class NodeHealth:
             "pid": os.getpid(),
             "open_loopback": self._settings.is_open_loopback,
             "free_bytes": free_bytes,
+            "oncall_pid": None if self.oncall is None else self.oncall.pid,
             "associations": sum(report.associations for report in reports),
             "workers": [
                 {

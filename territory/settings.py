@@ -8,6 +8,7 @@ its key and what to do; secrets come from a file or the environment, never from 
 wherever settings are printed.
 """
 
+import dataclasses
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ from territory.settings_model import (
     Duplicates,
     Http,
     Limits,
+    Oncall,
+    OncallEmail,
+    OncallMode,
     Peer,
     Right,
     Secret,
@@ -42,6 +46,9 @@ __all__ = [
     "Http",
     "InvalidSettings",
     "Limits",
+    "Oncall",
+    "OncallEmail",
+    "OncallMode",
     "Peer",
     "Problem",
     "Right",
@@ -102,14 +109,17 @@ def parse(toml: bytes, *, source: str, environment: Mapping[str, str]) -> Settin
 
 def _read_root(root: dict[str, Any], problems: list[Problem]) -> Settings | None:
     read = settings_reader.read_table
-    settings_reader.refuse_unknown(root, known=["archive", "dicom", "http", "peers"], key="", problems=problems)
+    settings_reader.refuse_unknown(
+        root, known=["archive", "dicom", "http", "oncall", "peers"], key="", problems=problems
+    )
     archive = read(Archive, root.get("archive", {}), key="archive", problems=problems)
     dicom = _read_dicom(root.get("dicom", {}), problems)
     http = read(Http, root.get("http", {}), key="http", problems=problems)
+    oncall = _read_oncall(root.get("oncall", {}), problems)
     peers = _read_peers(root.get("peers", []), problems)
-    if archive is None or dicom is None or http is None or peers is None:
+    if archive is None or dicom is None or http is None or oncall is None or peers is None:
         return None
-    return Settings(archive=archive, dicom=dicom, http=http, peers=peers)
+    return Settings(archive=archive, dicom=dicom, http=http, oncall=oncall, peers=peers)
 
 
 def _read_dicom(table: Any, problems: list[Problem]) -> Dicom | None:
@@ -124,6 +134,15 @@ def _read_dicom(table: Any, problems: list[Problem]) -> Dicom | None:
         "tls": read(Tls, table["tls"], key="dicom.tls", problems=problems) if "tls" in table else None,
     }
     return read(Dicom, table, key="dicom", problems=problems, tables=nested)
+
+
+def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
+    if not isinstance(table, dict):
+        problems.append(Problem(key="oncall", message=messages.TABLE_WANTED))
+        return None
+    read = settings_reader.read_table
+    email = read(OncallEmail, table["email"], key="oncall.email", problems=problems) if "email" in table else None
+    return read(Oncall, table, key="oncall", problems=problems, tables={"email": email})
 
 
 def _read_peers(entries: Any, problems: list[Problem]) -> tuple[Peer, ...] | None:
@@ -171,9 +190,7 @@ def open_loopback(
         problems += settings_checks.check(settings)
     if settings is None or problems:
         raise InvalidSettings("command line", problems)
-    return Settings(
-        archive=settings.archive, dicom=settings.dicom, http=settings.http, peers=settings.peers, is_open_loopback=True
-    )
+    return dataclasses.replace(settings, is_open_loopback=True)
 
 
 def _peer_argument(argument: str, problems: list[Problem]) -> dict[str, Any] | None:

@@ -18,11 +18,15 @@ from territory.settings_reader import Network, Problem
 KEY_PASSWORD_VARIABLE: Final = "TELEGARDE_TLS_KEY_PASSWORD"  # noqa: S105  # the name of the variable, not a password
 """Environment variable with the password of the TLS private key."""
 
+SMTP_PASSWORD_VARIABLE: Final = "TELEGARDE_SMTP_PASSWORD"  # noqa: S105  # the name of the variable, not a password
+"""Environment variable with the password at the mail relay."""
+
 
 def check(settings: Settings) -> list[Problem]:
     """Return what does not fit together, in the order of the file."""
     return [
         *_check_dicom(settings),
+        *_check_oncall(settings),
         *(
             Problem(key=f"peers[{position}].{key}", message=message)
             for position, peer in enumerate(settings.peers, start=1)
@@ -45,6 +49,13 @@ def _check_dicom(settings: Settings) -> Iterator[Problem]:
         if port in taken:
             yield Problem(key=key, message=messages.PORT_TAKEN.format(other=taken[port]))
         taken[port] = key
+
+
+def _check_oncall(settings: Settings) -> Iterator[Problem]:
+    for key, url in (("answer_url", settings.oncall.answer_url), ("ntfy_url", settings.oncall.ntfy_url)):
+        # A link in a page answers it: whoever reads it on the way could.
+        if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            yield Problem(key=f"oncall.{key}", message=messages.HTTPS_WANTED)
 
 
 def _check_peer(settings: Settings, peer: Peer, position: int) -> Iterator[tuple[str, str]]:
@@ -92,7 +103,7 @@ def calling_networks(peer: Peer) -> tuple[Network, ...]:
 
 def with_secrets(settings: Settings, environment: Mapping[str, str], problems: list[Problem]) -> Settings:
     """Return the settings with their secrets read; append what is wrong to `problems`."""
-    archive, tls = settings.archive, settings.dicom.tls
+    archive, tls, email = settings.archive, settings.dicom.tls, settings.oncall.email
     return dataclasses.replace(
         settings,
         database_password=_secret(
@@ -102,6 +113,10 @@ def with_secrets(settings: Settings, environment: Mapping[str, str], problems: l
         key_password=_secret(
             tls.key_password_file if tls else None, KEY_PASSWORD_VARIABLE, environment,
             key="dicom.tls.key_password_file", problems=problems,
+        ),
+        smtp_password=_secret(
+            email.password_file if email else None, SMTP_PASSWORD_VARIABLE, environment,
+            key="oncall.email.password_file", problems=problems,
         ),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ shows every setting with its reason; a test keeps it equal to this module.
 
 # ruff: noqa: RUF009  # `setting` and `required` are dataclasses.field with a reader
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from enum import StrEnum
@@ -72,6 +73,22 @@ class Right(StrEnum):
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMIT = "commit"
+
+
+class OncallMode(StrEnum):
+    """When the on-call engine runs."""
+
+    AUTO = "auto"  # once a directory and a roster are published
+    ON = "on"
+    OFF = "off"
+
+
+class SmtpSecurity(StrEnum):
+    """How the session with the mail relay is protected."""
+
+    TLS = "tls"
+    STARTTLS = "starttls"
+    NONE = "none"  # for a relay on this machine
 
 
 class Secret:
@@ -193,6 +210,29 @@ class Http:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OncallEmail:
+    """`[oncall.email]`: the relay that pages and notices by e-mail go through."""
+
+    host: str = required(host_name)
+    port: int = setting(port, 587)
+    sender: str = required(text)
+    security: SmtpSecurity = setting(choice(SmtpSecurity), SmtpSecurity.STARTTLS)
+    username: str = setting(text, "")
+    password_file: Path | None = setting(absolute_path, None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Oncall:
+    """`[oncall]`: the on-call engine, a process of its own."""
+
+    mode: OncallMode = setting(choice(OncallMode), OncallMode.AUTO)
+    tick_s: float = setting(number(0.1, 60), 1.0)
+    answer_url: str | None = setting(text, None)
+    ntfy_url: str | None = setting(text, None)
+    email: OncallEmail | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Peer:
     """One entry of `[[peers]]`: an AE that may call this node, that this node calls, or both."""
 
@@ -221,7 +261,7 @@ class Settings:
     ----------
     is_open_loopback : bool
         Any calling AE title has every right, from 127.0.0.1 only; no settings file can turn this on.
-    database_password, key_password : Secret or None
+    database_password, key_password, smtp_password : Secret or None
         As read from the environment or the named files.
     """
 
@@ -229,9 +269,11 @@ class Settings:
     dicom: Dicom
     http: Http
     peers: tuple[Peer, ...]
+    oncall: Oncall = dataclasses.field(default_factory=Oncall)
     is_open_loopback: bool = False
     database_password: Secret | None = None
     key_password: Secret | None = None
+    smtp_password: Secret | None = None
 
     @property
     def database_url(self) -> str:

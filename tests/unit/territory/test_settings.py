@@ -33,6 +33,8 @@ TABLES: dict[str, type[Any]] = {
     "dicom.storage": settings_model.Storage,
     "dicom.tls": settings_model.Tls,
     "http": settings_model.Http,
+    "oncall": settings_model.Oncall,
+    "oncall.email": settings_model.OncallEmail,
     "peers": settings_model.Peer,
 }
 

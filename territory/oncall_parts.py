@@ -1,0 +1,138 @@
+"""The object graph of the on-call engine's process, built explicitly.
+
+For: which object gets which other. Not for: behaviour; nothing here decides anything.
+"""
+
+import hashlib
+import hmac
+import threading
+from typing import Final
+
+from sqlalchemy import select
+
+from foundation.clock import Clock, SystemClock
+from foundation.database import Database
+from oncall.case.intake import StudyDescription
+from oncall.case.regions import StudyKey
+from oncall.channels.console import ConsoleChannel
+from oncall.channels.email import Security, SmtpChannel, SmtpRelay
+from oncall.channels.http_gateway import HttpChannel
+from oncall.channels.ntfy import ntfy_gateway
+from oncall.channels.port import Channel
+from oncall.dispatch import Dispatcher
+from oncall.engine.engine import Engine
+from oncall.engine.metronome import Metronome
+from oncall.engine.published_rules import PublishedRules, is_published
+from oncall.engine.sql_store import SqlStore
+from oncall.notify import Sender
+from pacs.archive.schema import patient, series
+from pacs.archive.schema import study as studies
+from territory.oncall_process import answer_secret
+from territory.settings import Oncall, Settings
+
+CONSOLE_FILE: Final = "oncall_console.jsonl"
+"""In the data directory: what the console channel was told."""
+
+
+class OncallParts:
+    """The engine, its ticker and its senders on one database.
+
+    Parameters
+    ----------
+    settings : Settings
+    worker : str
+        Name of this life of the process.
+    """
+
+    def __init__(self, settings: Settings, *, worker: str, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
+        secret = answer_secret(settings.archive.data_dir)
+        sender = Sender(answer_url=settings.oncall.answer_url or "", secret=secret)
+        self._engine = Engine(SqlStore(self._database), PublishedRules(self._database), sender, worker=worker)
+        self._describer = IndexDescriber(self._database, secret)
+        self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
+        self._metronome = Metronome(self._tick, every_s=settings.oncall.tick_s)
+        self._stopping = threading.Event()
+        self._sending = threading.Thread(
+            target=self._dispatcher.run, args=(self._stopping,), name="oncall-senders", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to tick and to send, in threads of their own."""
+        self._sending.start()
+        self._metronome.start()
+
+    def stop(self) -> None:
+        """End after the tick and the messages in hand."""
+        self._metronome.stop()
+        self._stopping.set()
+        self._dispatcher.wake()
+        self._sending.join()
+        self._database.close()
+
+    def _tick(self) -> None:
+        if not is_published(self._database):
+            return
+        now = self._clock.now()
+        self._engine.take_outbox(now, self._describer)
+        if self._engine.run_due(now):
+            self._dispatcher.wake()
+
+
+class IndexDescriber:
+    """Looks studies up in the archive's index, for `oncall.case.intake`.
+
+    Parameters
+    ----------
+    secret : bytes
+        Makes patients' keys opaque: the same patient of the same issuer has the same key on this node only.
+    """
+
+    def __init__(self, database: Database, secret: bytes) -> None:
+        self._database = database
+        self._secret = secret
+
+    def __call__(self, study: StudyKey, study_pk: int | None) -> StudyDescription:
+        """Return what the index knows of the study; nothing when it has gone."""
+        wanted = (
+            select(studies.c.study_pk, studies.c.accession_number, patient.c.patient_id, patient.c.issuer)
+            .join(patient, patient.c.patient_pk == studies.c.patient_pk)
+            .where(studies.c.study_instance_uid == study.study_instance_uid)
+        )
+        wanted = wanted.where(patient.c.issuer == study.issuer) if study_pk is None else wanted.where(
+            studies.c.study_pk == study_pk
+        )  # fmt: skip
+        with self._database.read() as connection:
+            row = connection.execute(wanted.limit(1)).one_or_none()
+            if row is None:
+                return StudyDescription()
+            part = connection.execute(
+                select(series.c.body_part_examined).where(series.c.study_pk == row.study_pk).limit(1)
+            ).scalar_one_or_none()
+        return StudyDescription(
+            patient_key=self._key(row.issuer, row.patient_id) if row.patient_id else "",
+            accession_number=row.accession_number or "",
+            body_part=part or "",
+        )
+
+    def _key(self, issuer: str, patient_id: str) -> str:
+        return hmac.new(self._secret, f"{issuer}\0{patient_id}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _channels(settings: Settings) -> list[Channel]:
+    oncall: Oncall = settings.oncall
+    channels: list[Channel] = [ConsoleChannel(settings.archive.data_dir / CONSOLE_FILE)]
+    if oncall.email is not None:
+        password = settings.smtp_password.reveal() if settings.smtp_password else ""
+        channels.append(
+            SmtpChannel(
+                SmtpRelay(
+                    host=oncall.email.host, port=oncall.email.port, sender=oncall.email.sender,
+                    security=Security(oncall.email.security.value), username=oncall.email.username, password=password,
+                )
+            )
+        )  # fmt: skip
+    if oncall.ntfy_url:
+        channels.append(HttpChannel(ntfy_gateway(oncall.ntfy_url, answer_url=oncall.answer_url or "")))
+    return channels
