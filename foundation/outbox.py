@@ -53,11 +53,12 @@ outbox_cursor = Table(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxEvent:
-    """One fact, as a consumer sees it."""
+    """One fact, as a consumer sees it. ``created_at_s`` is when it was stated, in seconds since 1970 UTC; 0 unknown."""
 
     event_id: int
     topic: str
     payload: Mapping[str, Any]
+    created_at_s: float = 0.0
 
 
 def append(connection: Connection, topic: str, payload: Mapping[str, Any], *, created_at_s: float) -> None:
@@ -79,12 +80,14 @@ def read_after(
     limit: int = EVENTS_PER_READ_MAX,
 ) -> list[OutboxEvent]:
     """Return events with a larger id, oldest first, of the given topics (all when None)."""
-    query = select(outbox.c.event_id, outbox.c.topic, outbox.c.payload)
+    query = select(outbox.c.event_id, outbox.c.topic, outbox.c.payload, outbox.c.created_at_s)
     query = query.where(outbox.c.event_id > event_id).order_by(outbox.c.event_id).limit(limit)
     if topics is not None:
         query = query.where(outbox.c.topic.in_(topics))
     return [
-        OutboxEvent(event_id=row.event_id, topic=row.topic, payload=json.loads(row.payload))
+        OutboxEvent(
+            event_id=row.event_id, topic=row.topic, payload=json.loads(row.payload), created_at_s=row.created_at_s
+        )
         for row in connection.execute(query)
     ]
 
