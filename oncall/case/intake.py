@@ -10,13 +10,15 @@ Invariants
 * An event that is seen twice has effect once: each case remembers the newest outbox event that told it of images, and
   what was noted of conflicts carries the event's id as its source.
 * A batch makes one fact per study, not one per image.
+* Images arrived when the archive stated them, not when the batch is taken: a relay that was down for an hour must not
+  give the hour away.
 * Images that belong to nobody's case are never dropped silently: the result says why (`Unclaimed`).
 * A study whose patient is not the case's blocks the identity of the case; its images are not taken for that patient's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Final, Protocol
 
@@ -193,6 +195,8 @@ class _Arrival:
     # (outbox event id, instances), so that what a case knows already is left out.
     counts: tuple[tuple[int, int], ...]
     first_event: OutboxEvent
+    # When the newest of them was stated, in seconds since 1970 UTC; 0 unknown.
+    stated_at_s: float
 
     @property
     def last_event_id(self) -> int:
@@ -226,6 +230,7 @@ def _arrivals(events: Sequence[OutboxEvent]) -> tuple[list[_Arrival], list[int]]
             modalities=modalities if known is None else known.modalities | modalities,
             counts=(*(() if known is None else known.counts), (event.event_id, count)),
             first_event=event if known is None else known.first_event,
+            stated_at_s=max(event.created_at_s, 0.0 if known is None else known.stated_at_s),
         )
     return list(gathered.values()), unusable
 
@@ -260,7 +265,7 @@ class _Batch:
             StudyFacts(
                 study=arrival.study,
                 site_id=None if site is None else site.site_id,
-                begun_at=self._now,
+                begun_at=self._arrived_at(arrival),
                 modalities=arrival.modalities,
                 accession_number=description.accession_number,
                 patient_key=description.patient_key,
@@ -318,7 +323,7 @@ class _Batch:
         facts = commands.receive_instances(
             case,
             arrival.study,
-            self._context(arrival.last_event_id),
+            self._context_of(arrival),
             received=received,
             outbox_event_id=arrival.last_event_id,
             calling_aet=arrival.calling_aet,
@@ -333,7 +338,7 @@ class _Batch:
         match = next(one for one in decision.candidates if one.case_id == case_id)
         linked = commands.say(
             case,
-            self._context(arrival.last_event_id),
+            self._context_of(arrival),
             E.IMAGES_LINKED,
             issuer=arrival.study.issuer,
             study_instance_uid=arrival.study.study_instance_uid,
@@ -353,7 +358,7 @@ class _Batch:
                 calling_aet=arrival.calling_aet,
                 modalities=arrival.modalities,
                 body_part=description.body_part,
-                at=self._now,
+                at=self._arrived_at(arrival),
             )
             rule = rule_for(self._intake.policy, unexpected, self._intake.is_public_holiday)
             if rule is None:
@@ -378,7 +383,7 @@ class _Batch:
         facts = commands.open_unannounced(
             request,
             arrival.study,
-            self._context(arrival.last_event_id),
+            self._context_of(arrival),
             rule=rule.name,
             received=arrival.received_after(0),
             outbox_event_id=arrival.last_event_id,
@@ -395,7 +400,7 @@ class _Batch:
         if case.identity.state is not IdentityState.BLOCKED:
             fact = commands.say(
                 case,
-                self._context(arrival.last_event_id),
+                self._context_of(arrival),
                 E.IDENTITY_MISMATCH_BLOCKED,
                 reason=reason,
                 issuer=arrival.study.issuer,
@@ -412,6 +417,14 @@ class _Batch:
 
     def _context(self, event_id: int) -> Context:
         return Context(now=self._now, policy_version=self._intake.policy.version, source_message=f"outbox:{event_id}")
+
+    def _context_of(self, arrival: _Arrival) -> Context:
+        return replace(self._context(arrival.last_event_id), happened_at=self._arrived_at(arrival))
+
+    def _arrived_at(self, arrival: _Arrival) -> datetime:
+        # A clock of another machine may be ahead of ours: nothing happens after it was recorded.
+        stated = datetime.fromtimestamp(arrival.stated_at_s, UTC) if arrival.stated_at_s > 0 else self._now
+        return min(stated, self._now)
 
     def _linked(self, study: StudyKey) -> Case | None:
         case_id = self._links.get(study) or self._view.case_of_study(study)

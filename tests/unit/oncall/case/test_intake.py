@@ -13,7 +13,7 @@ from foundation.database import Database
 from foundation.errors import Unavailable
 from foundation.outbox import OutboxEvent
 from oncall.case import commands as ask
-from oncall.case.event import CaseId
+from oncall.case.event import CaseId, microseconds
 from oncall.case.intake import (
     CONSUMER,
     TOPICS,
@@ -85,7 +85,14 @@ class Archive:
         self.known: dict[tuple[StudyKey, int | None], StudyDescription] = {}
 
     def stored(
-        self, instances: int = 10, *, uid: str = UID, issuer: str = "ROANNE", aet: str = "ROA_CT1", study_pk: int = 1
+        self,
+        instances: int = 10,
+        *,
+        uid: str = UID,
+        issuer: str = "ROANNE",
+        aet: str = "ROA_CT1",
+        study_pk: int = 1,
+        stated_at: datetime | None = None,
     ) -> OutboxEvent:
         event_id = next(self.ids)
         uids = [f"{uid}.{event_id}.{number}" for number in range(instances)]
@@ -100,6 +107,7 @@ class Archive:
                 "series": [series],
                 "calling_aet": aet,
             },
+            created_at_s=0.0 if stated_at is None else stated_at.timestamp(),
         )
 
     def said(self, topic: str, **payload: Any) -> OutboxEvent:
@@ -378,6 +386,32 @@ def test_the_hour_begins_with_the_last_image_not_with_the_silence_that_was_notic
 
     assert (complete.type, complete.occurred_at) == (E.IMAGES_COMPLETE, after(10))
     assert complete.payload["rule"] == "quiet_period"
+
+
+def test_a_relay_that_was_down_does_not_give_the_hour_away() -> None:
+    night = Night()
+    night.take(night.archive.stored(stated_at=after(2)), night.archive.stored(stated_at=after(3)), now=after(45))
+    (case,) = night.log.open_cases()
+
+    (complete,) = due_images(case, POLICY, after(45))
+
+    assert complete.occurred_at == after(3)
+    assert complete.payload["deadline_at_us"] == microseconds(after(63))
+
+
+def test_a_study_of_the_night_that_is_taken_in_the_morning_is_still_one_of_the_night() -> None:
+    night = Night()
+
+    night.take(night.archive.stored(stated_at=after(60)), now=after(14 * 60))
+
+    assert len(night.log.open_cases()) == 1
+
+
+def test_an_archive_whose_clock_is_ahead_states_nothing_from_the_future() -> None:
+    night = Night()
+    night.take(night.archive.stored(stated_at=after(30)), now=after(10))
+
+    assert [case.images.latest_at for case in night.log.open_cases()] == [after(10)]
 
 
 def test_images_are_complete_as_soon_as_as_many_came_as_the_scanner_told() -> None:
