@@ -10,6 +10,7 @@ the first second as somebody to be fetched.
 Source: `oncall_domain.md` section 0 (Valenciennes 2016: 100 people in 8 min), 4.2 SYSTEM/MODE, 5.14.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,9 @@ RECALLED_MAX: Final = 5000
 
 ID_CHARACTERS_MAX: Final = 48
 """Of a recall's id, so that the keys of its messages fit their column."""
+
+# No slash: ids are parts of message keys and addresses.
+_ID: Final = re.compile(rf"[A-Za-z0-9._-]{{1,{ID_CHARACTERS_MAX}}}")
 
 
 class Answer(StrEnum):
@@ -68,8 +72,11 @@ class RecallOrder:
             raise Refused(f"a recall is of 1 to {RECALLED_MAX} people; split the list")
         if len({recalled.person_id for recalled in self.people}) < len(self.people):
             raise Refused("somebody is on the recall list twice; each person is called once")
-        if not 0 < len(self.recall_id) <= ID_CHARACTERS_MAX or self.next_method_after_s <= 0 or self.rounds < 1:
-            raise Refused(f"a recall has an id of 1 to {ID_CHARACTERS_MAX} characters, a positive wait and a round")
+        if not _ID.fullmatch(self.recall_id) or self.next_method_after_s <= 0 or self.rounds < 1:
+            raise Refused(
+                f"a recall has an id of 1 to {ID_CHARACTERS_MAX} letters, digits, dots and dashes, a positive wait and "
+                "a round"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

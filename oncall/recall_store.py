@@ -4,11 +4,12 @@ Not for drills: `oncall.drill` has a way of its own, which ends at a recorder. E
 transaction, so that a recall is started, continued and answered whole or not at all.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, select, update
 
+from foundation.database import Database
 from foundation.errors import Refused
 from oncall.case.event import microseconds
 from oncall.directory import PersonId
@@ -19,6 +20,9 @@ from oncall.plan_blanc import Answer, Attempt, Board, Call, Recalled, RecallOrde
 from oncall.recall_rows import chain_of, insert_recall, order_of, record_reply, replies_of
 from oncall.schema import oncall_message, oncall_message_event, oncall_recall
 from oncall.timers import instant_of_us
+
+CALLED_ON_FOR: Final = timedelta(hours=12)
+"""After which a recall that nobody ended is looked at no more."""
 
 # SQLite binds some thousands of values at most.
 _KEYS_PER_QUERY_MAX: Final = 500
@@ -46,6 +50,26 @@ def go_on(connection: Connection, recall_id: str, now: datetime, sender: Sender)
     attempts, replies = _attempts(connection, order), replies_of(connection, recall_id)
     _call(connection, order, next_calls(order, attempts, replies, now), now, sender)
     return next_due_at(order, _attempts(connection, order), replies, now)
+
+
+def go_on_with_all(database: Database, now: datetime, sender: Sender) -> int:
+    """Call on for every recall that runs, where something is due; return how many were looked at.
+
+    For the engine's tick: while nothing is due it only reads.
+    """
+    with database.read() as connection:
+        running = connection.execute(
+            select(oncall_recall.c.recall_id).where(
+                oncall_recall.c.ended_at_us.is_(None),
+                oncall_recall.c.is_drill.is_(False),
+                oncall_recall.c.started_at_us > microseconds(now - CALLED_ON_FOR),
+            )
+        )
+        due = [recall_id for recall_id in running.scalars() if _is_due(connection, recall_id, now)]
+    for recall_id in due:
+        with database.write(durable=True) as connection:
+            go_on(connection, recall_id, now, sender)
+    return len(due)
 
 
 def answer(
@@ -108,6 +132,14 @@ def board_of(connection: Connection, recall_id: str) -> Board:
     if order is None:
         raise Refused("there is no such recall; list them to see their ids")
     return board(order, _attempts(connection, order), replies_of(connection, recall_id))
+
+
+def _is_due(connection: Connection, recall_id: str, now: datetime) -> bool:
+    order = order_of(connection, recall_id)
+    if order is None:
+        return False
+    due_at = next_due_at(order, _attempts(connection, order), replies_of(connection, recall_id), now)
+    return due_at is not None and due_at <= now
 
 
 def _is_running(connection: Connection, recall_id: str) -> bool:

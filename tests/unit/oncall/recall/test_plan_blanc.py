@@ -109,3 +109,9 @@ def test_the_board_says_who_channel_delivered_answered_and_when_they_arrive() ->
 def test_a_list_that_cannot_be_recalled_is_refused(people: tuple[str, ...]) -> None:
     with pytest.raises(Refused):
         order(*(recalled(name, SMS) for name in people))
+
+
+@pytest.mark.parametrize("recall_id", ["", "a/b", "a b", "x" * 49])
+def test_an_id_that_would_not_be_part_of_a_key_is_refused(recall_id: str) -> None:
+    with pytest.raises(Refused):
+        order(recalled("ann", SMS), recall_id=recall_id)

@@ -75,6 +75,21 @@ def test_looking_twice_at_the_same_moment_calls_nobody_twice(database: Database)
         assert sum(SqlMessages(connection).due(NOW + timedelta(seconds=120)).values()) == 4
 
 
+def test_the_engines_tick_calls_on_for_every_recall_that_runs_and_only_when_something_is_due(
+    database: Database,
+) -> None:
+    start(database)
+    hand_over(database, SMS, Sent())
+    hand_over(database, EMAIL, Sent())
+
+    looked_at = [
+        recall_store.go_on_with_all(database, NOW + timedelta(seconds=seconds), SENDER) for seconds in (119, 120, 121)
+    ]
+
+    assert looked_at == [0, 1, 0]
+    assert hand_over(database, EMAIL, Sent(), NOW + timedelta(seconds=120)) == ["recall/r1/ann/1", "recall/r1/bob/1"]
+
+
 def test_an_answer_by_link_is_that_persons_and_takes_back_what_was_still_to_go(database: Database) -> None:
     start(database)
     with database.read() as connection:
