@@ -142,6 +142,17 @@ def microseconds(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
+def instant(us: int) -> datetime:
+    """Return the aware UTC instant of whole microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+def instant_or_none(payload: Mapping[str, Any], key: str) -> datetime | None:
+    """Return the instant that a payload has under `key`, or None."""
+    value = payload.get(key)
+    return None if value is None else instant(value)
+
+
 def uuid7(now: datetime, random: bytes | None = None) -> str:
     """Return a UUID version 7 (RFC 9562 5.7): sortable by the millisecond of `now`; `random` (10 bytes) for replays."""
     stamp = microseconds(now) // 1000

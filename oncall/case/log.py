@@ -15,8 +15,7 @@ from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from foundation.errors import Refused, TelegardeError
-from oncall.case.effects import instant
-from oncall.case.event import GENESIS_HASH, Actor, CaseId, Event, Fact, canonical_bytes, chained, uuid7
+from oncall.case.event import GENESIS_HASH, Actor, CaseId, Event, Fact, canonical_bytes, chained, instant, uuid7
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case, apply
 from oncall.case.vocabulary import check

@@ -14,16 +14,16 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeVar
 
 from foundation.errors import PeerError, Refused
-from oncall.case.effects import EFFECTS, Effect, instant, request_changes
+from oncall.case.effects import EFFECTS, request_changes
+from oncall.case.effects_reading import Effect
 from oncall.case.event import GENESIS_HASH, CaseId, Event, Fact
 from oncall.case.guards import GUARDS, STALE
+from oncall.case.keyed import chain_state, critical_state, criticals_after, escalations_after
 from oncall.case.regions import (
     CriticalFinding,
-    CriticalState,
     DeliveryPart,
     DeliveryState,
     EscalationChain,
-    EscalationState,
     ExamPart,
     IdentityPart,
     IdentityState,
@@ -330,9 +330,9 @@ def _moved(case: Case, event: Event, changes: dict[str, Any]) -> Case:
     if fact.type in _DESCRIBING:
         changes |= _described(fact.payload)
     elif fact.type in _CRITICAL and "critical_id" in fact.payload:
-        changes["criticals"] = _criticals_after(case, fact)
+        changes["criticals"] = criticals_after(case, fact)
     elif fact.type in _ESCALATION:
-        changes["escalations"] = _escalations_after(case, fact)
+        changes["escalations"] = escalations_after(case, fact)
     return _changed(case, changes)
 
 
@@ -345,11 +345,11 @@ def _refusal(case: Case, fact: Fact) -> TransitionRefused | None:
         if state not in step.moves:
             return _table_refusal(fact.type, step.region, state, step.moves)
     if fact.type in _CRITICAL:
-        state = _critical_state(case, fact.payload["critical_id"])
+        state = critical_state(case, fact.payload["critical_id"])
         if state not in _CRITICAL[E(fact.type)]:
             return _table_refusal(fact.type, Region.CRITICAL, state, _CRITICAL[E(fact.type)])
     elif fact.type in _ESCALATION:
-        state = _chain_state(case, fact.payload["chain_id"])
+        state = chain_state(case, fact.payload["chain_id"])
         if state not in _ESCALATION[E(fact.type)]:
             return _table_refusal(fact.type, Region.ESCALATION, state, _ESCALATION[E(fact.type)])
     guard = GUARDS.get(fact.type)
@@ -366,78 +366,6 @@ def _table_refusal(event_type: str, region: Region, state: State, moves: Moves) 
     return TransitionRefused(
         f"{message}; {advice}" if advice else message, event_type=event_type, region=region, state=state.value
     )
-
-
-def _critical_state(case: Case, critical_id: str) -> State:
-    return next((one.state for one in case.criticals if one.critical_id == critical_id), CriticalState.NONE)
-
-
-def _chain_state(case: Case, chain_id: str) -> State:
-    return next((one.state for one in case.escalations if one.chain_id == chain_id), EscalationState.NONE)
-
-
-def _criticals_after(case: Case, fact: Fact) -> tuple[CriticalFinding, ...]:
-    payload = fact.payload
-    critical_id, at = payload["critical_id"], fact.occurred_at
-    state = CriticalState(_CRITICAL[E(fact.type)][_critical_state(case, critical_id)])
-    if all(one.critical_id != critical_id for one in case.criticals):
-        due = payload.get("due_at_us")
-        new = CriticalFinding(
-            critical_id=critical_id,
-            state=state,
-            category=payload["category"],
-            declared_at=at,
-            due_at=None if due is None else instant(due),
-        )
-        return (*case.criticals, new)
-    return tuple(
-        replace(one, state=state, **_critical_changes(one, fact)) if one.critical_id == critical_id else one
-        for one in case.criticals
-    )
-
-
-def _critical_changes(one: CriticalFinding, fact: Fact) -> dict[str, Any]:
-    payload = fact.payload
-    if fact.type == E.CRITICAL_DECLARED:
-        # Declared again, it may become more urgent, never less.
-        due = payload.get("due_at_us")
-        dues = [at for at in (one.due_at, None if due is None else instant(due)) if at is not None]
-        return {"category": min(one.category, payload["category"]), "due_at": min(dues, default=None)}
-    if fact.type == E.CRITICAL_CALL_ATTEMPT:
-        return {"attempts": one.attempts + 1}
-    if fact.type == E.CRITICAL_COMMUNICATED:
-        return {"communicated_at": one.communicated_at or fact.occurred_at}
-    if fact.type == E.CRITICAL_ACKNOWLEDGED and one.acknowledged_at is None:
-        return {"acknowledged_at": fact.occurred_at, "acknowledged_by": payload["clinician"]}
-    return {}
-
-
-def _escalations_after(case: Case, fact: Fact) -> tuple[EscalationChain, ...]:
-    payload = fact.payload
-    chain_id = payload["chain_id"]
-    state = EscalationState(_ESCALATION[E(fact.type)][_chain_state(case, chain_id)])
-    if all(one.chain_id != chain_id for one in case.escalations):
-        new = EscalationChain(
-            chain_id=chain_id,
-            state=state,
-            cause=payload["cause"],
-            started_at=fact.occurred_at,
-            level=payload.get("level", 0),
-        )
-        return (*case.escalations, new)
-    return tuple(
-        replace(one, state=state, **_chain_changes(one, fact)) if one.chain_id == chain_id else one
-        for one in case.escalations
-    )
-
-
-def _chain_changes(one: EscalationChain, fact: Fact) -> dict[str, Any]:
-    changes: dict[str, Any] = {"level": max(one.level, fact.payload.get("level", one.level))}
-    if fact.type == E.ESCALATION_NOTIFIED:
-        changes["notified"] = one.notified + 1
-    elif fact.type == E.ESCALATION_ACKNOWLEDGED and not one.acknowledged_by:
-        changes["acknowledged_by"] = fact.payload.get("person_id", "")
-    return changes
 
 
 def _seconds(at: datetime | None) -> float | None:

@@ -5,8 +5,8 @@ free text reaches a place where nobody expects patient data. Instants in payload
 (`*_us`). `FREE_TEXT` keys may hold clinical text: they belong to the medical record and never go into a notification.
 
 The list is that of the domain reference, section 4.2. `EXTENSIONS` names what it lacks and this project added.
-Codes are those of the IHE Radiology controlled vocabulary for SOLE (Standardized Operational Log of Events, Rev. 1.2),
-where they were read in a source; a type without one has none.
+Codes are those of the IHE Radiology controlled vocabulary for SOLE (IHE wiki, revision of 25 May 2017), where they were
+read there; a type whose code was not read has none.
 """
 
 from collections.abc import Mapping
@@ -298,9 +298,7 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.PRIORS_UNAVAILABLE: _entry("reason", may=_STUDY_KEYS | {"source"}),
         E.QUEUE_ENTERED: _entry(may={"reason"}),
         E.ASSIGN_PROPOSED: _entry("candidates", may={"exclusions", "reason", "rule", "scores"}),
-        E.ASSIGN_MADE: _entry(
-            "person_id", may=_ASSIGN_KEYS | {"candidates", "exclusions", "scores", "rule"}, code="SOLE104"
-        ),
+        E.ASSIGN_MADE: _entry("person_id", may=_ASSIGN_KEYS | {"candidates", "exclusions", "scores", "rule"}),
         E.ASSIGN_ACKNOWLEDGED: _entry("person_id", may={"channel", "message_key"}),
         E.ASSIGN_DECLINED: _entry("person_id", "reason", may={"channel", "message_key"}),
         E.ASSIGN_TIMEOUT: _entry("person_id", may={"silent_s"}),
