@@ -77,7 +77,7 @@ _PARTS: Final[Mapping[str, Mapping[Language, str]]] = {
 
 def why(decision: AssignmentDecision, directory: Directory, language: Language) -> tuple[str, ...]:
     """Return the decision in sentences: the choice, its order of reading, each candidate, each exclusion."""
-    lines = [_choice(decision, directory, language), _BANDS[decision.band][language].capitalize() + "."]
+    lines = [_choice(decision, directory, language), _turn(decision, language)]
     lines.extend(_candidate(decision, each, directory, language) for each in decision.candidates)
     lines.extend(_excluded(each, directory, language) for each in decision.excluded)
     return tuple(lines)
@@ -109,9 +109,21 @@ def _choice(decision: AssignmentDecision, directory: Directory, language: Langua
     return f"{decision.case_id} to {name}: {cause}; predicted to begin in {start_min} min, {margin}."
 
 
+def _turn(decision: AssignmentDecision, language: Language) -> str:
+    """Say why the case comes in this order; for P1 there is nothing to weigh."""
+    band = _BANDS[decision.band][language]
+    place = band[0].upper() + band[1:]
+    if decision.band is Band.P1 or decision.person_id is None:
+        return f"{place}."
+    now, later = round(decision.chance_of_hour * 100), round(decision.chance_if_delayed * 100)
+    if language is _FR:
+        return f"{place} ; chance de tenir l'heure {now} %, {later} % s'il passe son tour."
+    return f"{place}; chance of making the hour {now}%, {later}% if passed over once."
+
+
 def _candidate(decision: AssignmentDecision, score: Score, directory: Directory, language: Language) -> str:
     wait_min = (score.start_s - decision.at_s) / 60
-    mark = "→ " if score.person_id == decision.person_id else "  "
+    mark = "→ " if score.person_id == decision.person_id else "· "
     free = f"libre dans {wait_min:.0f} min" if language is _FR else f"free in {wait_min:.0f} min"
     parts = [free]
     for field, texts in _PARTS.items():
@@ -120,9 +132,8 @@ def _candidate(decision: AssignmentDecision, score: Score, directory: Directory,
             sign = "+" if field in ("last_resort_s", "fatigue_s") else "-"
             parts.append(f"{texts[language]} ({sign}{seconds / 60:.0f} min)")
     total = f"score {score.total_s / 60:.1f}"
-    return f"{mark}{_name(score.person_id, directory)}{_colon(language)}{', '.join(parts)} ; {total}".replace(
-        " ;", " ;" if language is _FR else ";"
-    )
+    stop = " ; " if language is _FR else "; "
+    return f"{mark}{_name(score.person_id, directory)}{_colon(language)}{', '.join(parts)}{stop}{total}"
 
 
 def _excluded(exclusion: Exclusion, directory: Directory, language: Language) -> str:

@@ -31,7 +31,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackupCall:
-    """Call this person now; `breaches_avoided` of the next hour are what justifies it."""
+    """Call this person now; `breaches_avoided` is the harm of the next hour (`Outlook.harm`) that justifies it."""
 
     person_id: PersonId
     line_id: LineId
@@ -71,19 +71,32 @@ class Forecast:
 def forecast(board: Board, directory: Directory, policy: ReadingPolicy) -> Forecast:
     """Return the forecast of `board`: pure, to be asked once a minute."""
     ahead = _Ahead(board, directory, policy)
-    breaches, expected = ahead.breaches()
-    call, reason = _call(board, ahead, expected, policy)
+    alone = ahead.outlook()
+    call, reason = _call(board, ahead, alone.harm, policy)
     is_wanted = reason in (Reason.CALLS, Reason.NOBODY_TO_CALL)
     return Forecast(
         at_s=board.now_s,
-        breaches=breaches,
-        expected_breaches=expected,
+        breaches=alone.late,
+        expected_breaches=alone.breaches,
         call=call,
-        stays=_stays(board, ahead, expected, policy),
+        stays=_stays(board, ahead, alone.harm, policy),
         refusals=tuple((each.person_id, each.refusal) for each in board.backups if each.refusal) if is_wanted else (),
         reason=reason,
         policy_version=policy.version,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outlook:
+    """What the next hour brings with one crew: late cases by name, their number with those still to come, and the harm.
+
+    ``harm`` counts a late case as one and an hour beyond the guard as `BackupRules.overdue_weight`: when so much waits
+    that all of it will be late, one more reader is worth as much as ever.
+    """
+
+    late: tuple[PlannedRead, ...]
+    breaches: float
+    harm: float
 
 
 class _Ahead:
@@ -97,6 +110,7 @@ class _Ahead:
         self._queue = queue_of(board, self._seats, directory, policy)
         # While nobody waits, whoever comes is read at once: there is nothing to look ahead to.
         self._coming = _expected(board, policy) if self._queue else ()
+        self._guard_s = policy.order.guard_s
         self._bit_of_called = 1 << len(board.readers)
 
     def readable_by(self, reader: Reader) -> tuple[bool, ...]:
@@ -106,10 +120,8 @@ class _Ahead:
             for each in self._queue
         )
 
-    def breaches(
-        self, *, called: Reader | None = None, kept: Reader | None = None
-    ) -> tuple[tuple[PlannedRead, ...], float]:
-        """Return the open cases that will be late and how many will be, expected ones included.
+    def outlook(self, *, called: Reader | None = None, kept: Reader | None = None) -> Outlook:
+        """Return what becomes of the open and the expected cases.
 
         Parameters
         ----------
@@ -124,18 +136,29 @@ class _Ahead:
             for each, is_readable in zip(self._queue, self.readable_by(called), strict=True):
                 each.seats = each.seats | self._bit_of_called if is_readable else each.seats & ~self._bit_of_called
         late: list[PlannedRead] = []
-        held = 0
+        begun = held = 0
+        overdue_s = 0.0
 
         def placed(each: Waiting, seat: Seat, _rivals: Sequence[Seat]) -> bool:
-            nonlocal held
-            if seat.free_at_s + each.expected_s <= each.deadline_at_s:
+            nonlocal begun, held, overdue_s
+            begun += 1
+            done_s = seat.free_at_s + each.expected_s
+            if done_s <= each.deadline_at_s:
                 held += 1
-            elif each.case is not None:
+                return False
+            overdue_s += max(0.0, done_s - each.ready_s - self._guard_s)
+            if each.case is not None:
                 late.append(planned(each, seat))
             return False
 
         list_schedule(self._queue, seats, placed, coming=self._coming)
-        return (*self._late, *late), float(len(self._queue) + len(self._coming) - held)
+        every = len(self._queue) + len(self._coming)
+        never_s = (every - begun) * self._policy.backup.horizon_s
+        return Outlook(
+            late=(*self._late, *late),
+            breaches=float(every - held),
+            harm=every - held + self._policy.backup.overdue_weight * (overdue_s + never_s) / 3600.0,
+        )
 
 
 def _expected(board: Board, policy: ReadingPolicy) -> tuple[Waiting, ...]:
@@ -161,9 +184,9 @@ def _copied(seat: Seat, kept: Reader | None) -> Seat:
     return Seat(kept if kept is not None and is_kept else seat.reader, seat.free_at_s, seat.bit)
 
 
-def _call(board: Board, ahead: _Ahead, expected: float, policy: ReadingPolicy) -> tuple[BackupCall | None, Reason]:
+def _call(board: Board, ahead: _Ahead, harm: float, policy: ReadingPolicy) -> tuple[BackupCall | None, Reason]:
     rules = policy.backup
-    if expected < rules.call_avoids_min:
+    if harm < rules.call_avoids_min:
         return None, Reason.HOLDS
     if sum(1 for reader in board.readers if reader.is_backup) >= rules.present_max:
         return None, Reason.BACKUPS_PRESENT
@@ -178,7 +201,7 @@ def _call(board: Board, ahead: _Ahead, expected: float, policy: ReadingPolicy) -
         if can_read in tried:
             continue
         tried.add(can_read)
-        avoided = expected - ahead.breaches(called=reader)[1]
+        avoided = harm - ahead.outlook(called=reader).harm
         if avoided >= rules.call_avoids_min:
             return BackupCall(
                 person_id=backup.person_id,
@@ -190,7 +213,7 @@ def _call(board: Board, ahead: _Ahead, expected: float, policy: ReadingPolicy) -
     return None, Reason.WOULD_NOT_HELP
 
 
-def _stays(board: Board, ahead: _Ahead, expected: float, policy: ReadingPolicy) -> tuple[BackupStay, ...]:
+def _stays(board: Board, ahead: _Ahead, harm: float, policy: ReadingPolicy) -> tuple[BackupStay, ...]:
     rules = policy.backup
     stays = []
     for reader in board.readers:
@@ -198,7 +221,7 @@ def _stays(board: Board, ahead: _Ahead, expected: float, policy: ReadingPolicy) 
         if not reader.is_backup or not 0.0 < left_s <= rules.decided_before_s:
             continue
         kept = replace(reader, off_duty_at_s=reader.off_duty_at_s + rules.extension_s)
-        avoided = expected - ahead.breaches(kept=kept)[1]
+        avoided = harm - ahead.outlook(kept=kept).harm
         if avoided >= rules.extension_avoids_min:
             stays.append(BackupStay(person_id=reader.person_id, until_s=kept.off_duty_at_s, breaches_avoided=avoided))
     return tuple(stays)

@@ -104,8 +104,10 @@ class BackupRules:
     # What the forecast looks ahead to, and what an expected case is like (nearly the mean of all, §3.5).
     horizon_s: float = 60 * _MINUTE
     expected_exam: ExamKind = ExamKind.CHEST
-    # Predicted breaches that a call, or keeping somebody for another extension, must avoid.
-    call_avoids_min: float = 3.0
+    # What an hour of waiting beyond the guard counts, a missed hour counting one.
+    overdue_weight: float = 2.0
+    # Predicted harm (in missed hours) that a call, or keeping somebody for another extension, must avoid.
+    call_avoids_min: float = 4.0
     extension_avoids_min: float = 1.0
     extension_s: float = 10 * _MINUTE
     # How long before their end the question is put whether they are kept.
@@ -135,4 +137,4 @@ class ReadingPolicy:
         return self.read_times[exam].expected_s
 
 
-DEFAULT: Final = ReadingPolicy(version="2026-11-22.2")
+DEFAULT: Final = ReadingPolicy(version="2026-11-22.3")
