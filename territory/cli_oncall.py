@@ -5,7 +5,7 @@ import importlib
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from foundation.clock import SystemClock
+from foundation.clock import Clock, SystemClock
 from oncall.rota.coverage import Gap, absence_conflicts, coverage_gaps, double_bookings
 from oncall.rota.model import Shift
 from oncall.rota.timeline import Timeline, provider_on
@@ -36,17 +36,18 @@ _SHIFT_MAX: Final = timedelta(hours=25)
 _LOOK_AHEAD: Final = timedelta(days=366)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run an on-call command."""
+def run(arguments: argparse.Namespace, clock: Clock | None = None) -> int:
+    """Run an on-call command; without a clock, at the time that it is."""
+    clock = clock or SystemClock()
     if arguments.oncall_command == "who":
-        return _who(arguments)
+        return _who(arguments, clock)
     if arguments.oncall_command == "gaps":
-        return _gaps(arguments)
-    return int(importlib.import_module(_MODULES[arguments.oncall_command]).run(arguments))
+        return _gaps(arguments, clock)
+    return int(importlib.import_module(_MODULES[arguments.oncall_command]).run(arguments, clock))
 
 
-def _who(arguments: argparse.Namespace) -> int:
-    now = SystemClock().now()
+def _who(arguments: argparse.Namespace, clock: Clock) -> int:
+    now = clock.now()
     with open_database(arguments) as database:
         territory = load_in_force(database)
     at = instant_of(arguments.at, option="--at", zone=territory.zone, now=now)
@@ -125,8 +126,8 @@ def _print_who(result: dict[str, Any]) -> None:
         print(f"next change at {result['next_change']}")
 
 
-def _gaps(arguments: argparse.Namespace) -> int:
-    now = SystemClock().now()
+def _gaps(arguments: argparse.Namespace, clock: Clock) -> int:
+    now = clock.now()
     with open_database(arguments) as database:
         territory = load_in_force(database)
     within = _planned(arguments, territory, now)

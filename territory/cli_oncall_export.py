@@ -6,7 +6,7 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.clock import SystemClock
+from foundation.clock import Clock
 from foundation.errors import Refused
 from oncall.directory import LineId, PersonId
 from oncall.directory_documents import directory_to_json
@@ -26,9 +26,9 @@ _MONTH: Final = timedelta(days=31)
 _LENGTH: Final = timedelta(days=431)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, clock: Clock) -> int:
     """Run ``export``; without ``--output`` the text itself goes to standard output."""
-    now = SystemClock().now()
+    now = clock.now()
     chosen = _format(arguments)
     with open_database(arguments) as database:
         territory = load_in_force(database)

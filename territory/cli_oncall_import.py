@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from foundation.clock import SystemClock
+from foundation.clock import Clock
 from foundation.database import Database
 from foundation.errors import Refused
 from oncall.directory import LineId, PersonId
@@ -26,7 +26,7 @@ from oncall.rota.documents import roster_from_json
 from oncall.rota.ical_import import Target, shifts_from_calendar
 from oncall.rota.imported import Imported, ImportedShift, overlapping_pairs, with_imported
 from oncall.rota.legal import LegalLimits, Severity, Violation, violations
-from oncall.rota.model import Roster
+from oncall.rota.model import Roster, Shift
 from oncall.rota.person_finder import PersonFinder
 from oncall.rota.tables import shifts_from_csv
 from oncall.rota.timeline import Timeline
@@ -43,9 +43,9 @@ _AVERAGED: Final = timedelta(weeks=17, days=2)
 _PROBLEMS_SHOWN_MAX: Final = 100
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, clock: Clock) -> int:
     """Run ``import``: exit code 1 when rules stand against it, 2 when the file cannot be used."""
-    now = SystemClock().now()
+    now = clock.now()
     content = _content(arguments.file)
     chosen = _format(arguments)
     document = parse(content) if chosen in ("json", "opsgenie", "grafana") else None
@@ -197,20 +197,33 @@ def _broken(territory: InForce, after: Roster, shifts: Sequence[ImportedShift]) 
         return []
     within = Span(start=min(one.span.start for one in shifts), end=max(one.span.end for one in shifts))
     around = Span(start=within.start - _AVERAGED, end=within.end + _AVERAGED)
-    timelines = [Timeline(roster, territory.directory, around) for roster in (territory.roster, after)]
+    before, new = (Timeline(roster, territory.directory, around) for roster in (territory.roster, after))
     found: list[Violation] = []
     for person_id in sorted({shift.person_id for shift in shifts}):
-        was, now = (_violations(territory, timeline, person_id, within) for timeline in timelines)
-        known = {(one.rule, one.span) for one in was}
-        found += [one for one in now if (one.rule, one.span) not in known and one.severity is not Severity.NOTICE]
+        had, has = before.shifts_of(person_id), new.shifts_of(person_id)
+        # Of somebody on leave the roster resolves to nobody: what was meant is looked at all the same.
+        there = {(one.line_id, one.span) for one in has}
+        meant = tuple(
+            Shift(line_id=one.line_id, person_id=person_id, span=one.span, origin="import")
+            for one in shifts
+            if one.person_id == person_id and (one.line_id, one.span) not in there
+        )
+        known = {(one.rule, one.span) for one in _violations(territory, person_id, had, within)}
+        found += [
+            one
+            for one in _violations(territory, person_id, (*has, *meant), within)
+            if (one.rule, one.span) not in known and one.severity is not Severity.NOTICE
+        ]
     return found
 
 
-def _violations(territory: InForce, timeline: Timeline, person_id: PersonId, within: Span) -> tuple[Violation, ...]:
-    roster = timeline.roster
+def _violations(
+    territory: InForce, person_id: PersonId, shifts: Sequence[Shift], within: Span
+) -> tuple[Violation, ...]:
+    roster = territory.roster
     return violations(
         person_id,
-        timeline.shifts_of(person_id),
+        shifts,
         roster.sessions,
         LegalLimits(),
         within,

@@ -5,12 +5,13 @@ given records (`oncall.drill`).
 """
 
 import argparse
+import secrets
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from foundation.clock import SystemClock
+from foundation.clock import Clock
 from foundation.errors import Refused
 from oncall import drill
 from oncall.directory import Person, Role
@@ -19,20 +20,22 @@ from territory.cli_oncall_place import InForce, load_in_force, local_text, open_
 from territory.cli_output import answer
 from territory.cli_tables import print_rows
 
+_ID_BYTES: Final = 3
 
-def run(arguments: argparse.Namespace) -> int:
+
+def run(arguments: argparse.Namespace, clock: Clock) -> int:
     """Run ``plan-blanc --drill``."""
     if not arguments.drill:
         raise Refused(
             "from here a plan blanc can only be drilled: add --drill; a real one is started where the channels are, on "
             "the page of the node that telegarde serve runs"
         )
-    now = SystemClock().now().astimezone(UTC)
+    now = clock.now().astimezone(UTC)
     with open_database(arguments) as database:
         territory = load_in_force(database)
         people = _people(arguments, territory)
         order = RecallOrder(
-            recall_id=f"drill-{now:%Y%m%dT%H%M%S%f}",
+            recall_id=f"drill-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(_ID_BYTES)}",
             place=", ".join(arguments.site) or "territory",
             zone=territory.zone,
             people=recalled(people),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from foundation.clock import SystemClock
+from foundation.clock import Clock
 from foundation.errors import Refused
 from oncall.local_time import first_instant
 from oncall.reading.board import Urgency
@@ -32,7 +32,7 @@ _HOUR_MIN: Final = 60.0
 _VOLUME_MAX: Final = 1_000
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, clock: Clock) -> int:
     """Run ``simulate``."""
     if not 1 <= arguments.volume <= _VOLUME_MAX:
         raise Refused(f"--volume {arguments.volume}: 1 to {_VOLUME_MAX} studies can be expected of a night")
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise Refused("--seed is a whole number from 0 on")
     with open_database(arguments) as database:
         territory = load_in_force(database)
-    now = SystemClock().now()
+    now = clock.now()
     today = now.astimezone(ZoneInfo(territory.zone)).date()
     day = today if arguments.night is None else day_of(arguments.night, option="--night")
     evening = first_instant(day, _EVENING, territory.zone)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from foundation.clock import SystemClock
+from foundation.clock import Clock
 from foundation.errors import Refused
 from oncall.directory import PersonId, Role
 from oncall.documents_store import load_directory
@@ -27,17 +27,16 @@ from territory.cli_oncall_place import InForce, instant_of, local_text, open_dat
 from territory.cli_output import answer
 from territory.cli_tables import print_rows
 
-# Hours are averaged over 17 weeks around a shift; swaps are looked for in the year ahead.
-_BEHIND: Final = timedelta(weeks=18)
-_AHEAD: Final = timedelta(days=366) + _BEHIND
+# Hours are averaged over 17 weeks to both sides of a shift.
+_AROUND: Final = timedelta(weeks=18)
 _ID_BYTES: Final = 5
 
 _Act = Callable[[SwapRequest, PersonId, datetime, SwapContext], tuple[SwapRequest, tuple[Override, ...]]]
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, clock: Clock) -> int:
     """Run ``swap``: exit code 1 when a rule stands against it."""
-    now = SystemClock().now().astimezone(UTC)
+    now = clock.now().astimezone(UTC)
     with open_database(arguments) as database:
         try:
             if arguments.action == "list":
@@ -60,8 +59,9 @@ def _in_force(connection: Connection) -> InForce:
     return InForce(directory=load_directory(connection), roster=found.roster, published_at=found.published_at)
 
 
-def _context(territory: InForce, now: datetime) -> SwapContext:
-    within = Span(start=now - _BEHIND, end=now + _AHEAD)
+def _context(territory: InForce, *concerned: datetime) -> SwapContext:
+    """Return the roster around the shifts that are concerned, as far as hours are averaged."""
+    within = Span(start=min(concerned) - _AROUND, end=max(concerned) + _AROUND)
     persons = territory.directory.persons.values()
     return SwapContext(
         roster=territory.roster,
@@ -75,14 +75,16 @@ def _context(territory: InForce, now: datetime) -> SwapContext:
 def _request(arguments: argparse.Namespace, connection: Connection, territory: InForce, now: datetime) -> SwapRequest:
     _need(arguments, "person", "line", "shift_at")
     person_id = territory.person(arguments.person)
-    context = _context(territory, now)
-    given = _part(territory, context, arguments.line, arguments.shift_at, "--shift-at", now)
+    is_swap = arguments.for_line is not None or arguments.for_shift_at is not None
+    if is_swap:
+        _need(arguments, "for_line", "for_shift_at")
+    at = instant_of(arguments.shift_at, option="--shift-at", zone=territory.zone, now=now)
+    for_at = instant_of(arguments.for_shift_at, option="--for-shift-at", zone=territory.zone, now=at)
+    context = _context(territory, at, for_at)
+    given = _part(territory, context, arguments.line, at)
     if given.person_id != person_id:
         raise Refused(f"{given.person_id} has that shift, not {person_id}; look with telegarde oncall who")
-    wanted = None
-    if arguments.for_line is not None or arguments.for_shift_at is not None:
-        _need(arguments, "for_line", "for_shift_at")
-        wanted = _part(territory, context, arguments.for_line, arguments.for_shift_at, "--for-shift-at", now)
+    wanted = _part(territory, context, arguments.for_line, for_at) if is_swap else None
     request = SwapRequest(
         swap_id=f"swap-{secrets.token_hex(_ID_BYTES)}",
         given=given,
@@ -96,14 +98,14 @@ def _request(arguments: argparse.Namespace, connection: Connection, territory: I
     return asked
 
 
-def _part(territory: InForce, context: SwapContext, line_id: str, text: str, option: str, now: datetime) -> SwapPart:
+def _part(territory: InForce, context: SwapContext, line_id: str, at: datetime) -> SwapPart:
     line = territory.line(line_id)
-    at = instant_of(text, option=option, zone=line.time_zone, now=now)
     timeline = context.timeline
     assert isinstance(timeline, Timeline), "it was built as one"
     shifts = timeline.on_duty(at, line.line_id)
     if len(shifts) != 1:
-        raise Refused(f"{len(shifts)} people are on {line_id} at {text}; give an instant in one shift")
+        when = local_text(at, line.time_zone)
+        raise Refused(f"{len(shifts)} people are on {line_id} at {when}; give an instant in one shift")
     (shift,) = shifts
     return SwapPart(line_id=shift.line_id, person_id=shift.person_id, span=shift.span, rule=shift.rule)
 
@@ -111,7 +113,8 @@ def _part(territory: InForce, context: SwapContext, line_id: str, text: str, opt
 def _settle(arguments: argparse.Namespace, connection: Connection, territory: InForce, now: datetime) -> SwapRequest:
     _need(arguments, "swap")
     before = swap_store.load(connection, arguments.swap)
-    context = _context(territory, now)
+    parts = [part for part in (before.given, before.wanted) if part is not None]
+    context = _context(territory, *(instant for part in parts for instant in (part.span.start, part.span.end)))
     actor = _actor(arguments, territory)
     request = swaps.follow(before, context)
     after, overrides = _acts(arguments, territory)[arguments.action](request, actor, now, context)
