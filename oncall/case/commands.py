@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from oncall.case.event import SYSTEM, Actor, Fact, in_utc, microseconds
-from oncall.case.regions import ImagesState, ReadingState, RequestState, StudyKey
+from oncall.case.regions import IdentityState, ImagesState, ReadingState, RequestState, StudyKey
 from oncall.case.state import Case, ensure_possible, rehearse
 from oncall.case.vocabulary import EventType as E
 from oncall.directory import PersonId, SiteId, SubSpecialty
@@ -157,8 +157,21 @@ def open_unannounced(request: NewRequest, study: StudyKey, context: Context, *, 
 
 
 def submit(case: Case, request: NewRequest, context: Context) -> Facts:
-    """Submit a drafted or pre-alerted request, or say the same again with more in it."""
-    return say(case, context, E.REQUEST_SUBMITTED, **request.payload())
+    """Submit a drafted or pre-alerted request, or say the same again with more in it.
+
+    Its patient becomes the case's if that had none; if it had another, the identity is blocked until that is settled.
+    """
+    submitted = context.fact(E.REQUEST_SUBMITTED, **request.payload())
+    known, named = case.identity, request.patient_key
+    if not named or named == known.patient_key or known.state is IdentityState.BLOCKED:
+        return possible(case, submitted)
+    if not known.patient_key or known.state is IdentityState.PROVISIONAL:
+        identified = context.fact(E.IDENTITY_CORRECTED, patient_key=named, reason="named by the request")
+        return possible(case, submitted, identified)
+    blocked = context.fact(
+        E.IDENTITY_MISMATCH_BLOCKED, reason="the request now names another patient", other_patient_key=named
+    )
+    return possible(case, submitted, blocked)
 
 
 def withdraw(case: Case, context: Context, *, motive: str) -> Facts:

@@ -311,6 +311,15 @@ def _described(payload: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
+def _described_anew(case: Case, fact: Fact) -> dict[str, Any]:
+    """What a later word changes. Once submitted or triaged, only a triage by name makes a case less urgent."""
+    changes = _described(fact.payload)
+    is_settled = case.request.submitted_at is not None or case.request.triaged_at is not None
+    if "urgency" in changes and is_settled and fact.type != E.REQUEST_TRIAGED:
+        changes["urgency"] = min(case.urgency, changes["urgency"])
+    return changes
+
+
 _DESCRIBING: Final = frozenset({E.REQUEST_SUBMITTED, E.REQUEST_TRIAGED, E.REQUEST_MATCHED, E.REQUEST_PRE_ALERT})
 
 
@@ -328,7 +337,7 @@ def _moved(case: Case, event: Event, changes: dict[str, Any]) -> Case:
         if effects or state is not part.state:
             changes[step.field] = _changed(part, {**effects, "state": state})
     if fact.type in _DESCRIBING:
-        changes |= _described(fact.payload)
+        changes |= _described_anew(case, fact)
     elif fact.type in _CRITICAL and "critical_id" in fact.payload:
         changes["criticals"] = criticals_after(case, fact)
     elif fact.type in _ESCALATION:

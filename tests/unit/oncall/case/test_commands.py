@@ -22,7 +22,7 @@ from oncall.case.state import TransitionRefused
 from oncall.case.vocabulary import EventType as E
 from oncall.directory import SubSpecialty
 from oncall.reading.board import ExamKind, Urgency
-from tests.unit.oncall.case.cases import ANNE, BRUNO, Story, after, at, whole_story
+from tests.unit.oncall.case.cases import ANNE, BRUNO, Story, after, at, request, whole_story
 
 STUDY = StudyKey("ROANNE", "1.2.3")
 
@@ -90,6 +90,35 @@ def test_triage_brings_the_target_nearer_and_never_past_where_it_was(wished: flo
     case = story.append(facts)
     assert (case.images.target_at, case.images.deadline_at) == (after(target), after(60))
     assert case.urgency is Urgency.P1
+
+
+def test_a_request_that_comes_again_does_not_make_a_case_less_urgent() -> None:
+    story = Story()
+    story.opened(urgency=Urgency.P2)
+    story.append(ask.triage(story.case, at(1), urgency=Urgency.P1, reason="deficit"))
+
+    case = story.append(ask.submit(story.case, request(urgency=Urgency.P3), at(2)))
+
+    assert (case.urgency, case.request.submitted_at) == (Urgency.P1, after(0))
+
+
+def test_a_draft_takes_its_urgency_and_its_patient_from_the_request_that_is_submitted() -> None:
+    story = Story()
+    story.append(ask.open_from_draft(request(patient_key="", urgency=Urgency.P1), at(0)))
+
+    case = story.append(ask.submit(story.case, request(urgency=Urgency.P3), at(2)))
+
+    assert (case.urgency, case.request.submitted_at) == (Urgency.P3, after(2))
+    assert (case.identity.state, case.patient_key) == (IdentityState.KNOWN, "key-1")
+
+
+def test_a_request_that_comes_again_for_another_patient_blocks_the_identity() -> None:
+    story = Story()
+    story.opened()
+
+    case = story.append(ask.submit(story.case, request(patient_key="key-2"), at(2)))
+
+    assert (case.identity.state, case.patient_key) == (IdentityState.BLOCKED, "key-1")
 
 
 def test_triage_down_leaves_the_target_where_it_is() -> None:
