@@ -54,6 +54,7 @@ class Pool:
     backups: Sequence[str] = ()
     backups_max: int = 0
     _waiting: dict[str, ArrivedCase] = field(default_factory=dict)
+    _opened: dict[str, ArrivedCase] = field(default_factory=dict)
     _readers: dict[str, _Reader] = field(default_factory=dict)
     _coming: dict[str, Decimal] = field(default_factory=dict)
     _reading: set[str] = field(default_factory=set)
@@ -76,7 +77,7 @@ class Pool:
     def next_case(self, person: str, now_min: Decimal) -> str | None:
         """Return the first of the list."""
         case = min(self._waiting.values(), key=lambda case: self.order(case, now_min))
-        del self._waiting[case.case_id]
+        self._opened[case.case_id] = self._waiting.pop(case.case_id)
         self._readers[person].expected_free_min = now_min + Decimal(expected_read_min(case.exam))
         self._reading.add(person)
         return case.case_id
@@ -86,6 +87,13 @@ class Pool:
         self._reading.remove(person)
         if person in self._readers:
             self._readers[person].expected_free_min = now_min
+
+    def lost(self, person: str, case_id: str | None, now_min: Decimal) -> None:
+        """Take a reader off, and put what they had open back on the list."""
+        del self._readers[person]
+        self._reading.discard(person)
+        if case_id is not None:
+            self._waiting[case_id] = self._opened[case_id]
 
     def minute(self, now_min: Decimal) -> BackupOrders:
         """Call a backup, or keep those who are there, when a breach is predicted."""
@@ -129,6 +137,7 @@ class Silo:
 
     site_shares: Mapping[str, float]
     _waiting: dict[str, ArrivedCase] = field(default_factory=dict)
+    _opened: dict[str, ArrivedCase] = field(default_factory=dict)
     _readers: set[str] = field(default_factory=set)
     _reader_of: dict[str, str] = field(default_factory=dict)
 
@@ -152,11 +161,17 @@ class Silo:
         if not mine:
             return None
         case = min(mine, key=lambda case: first_in_first_out(case, now_min))
-        del self._waiting[case.case_id]
+        self._opened[case.case_id] = self._waiting.pop(case.case_id)
         return case.case_id
 
     def signed(self, case_id: str, person: str, now_min: Decimal) -> None:
         """Nothing to note: a free reader asks."""
+
+    def lost(self, person: str, case_id: str | None, now_min: Decimal) -> None:
+        """Deal the hospitals anew, and put what the reader had open back on the list."""
+        if case_id is not None:
+            self._waiting[case_id] = self._opened[case_id]
+        self.off_duty(person, now_min)
 
     def minute(self, now_min: Decimal) -> BackupOrders:
         """Call nobody."""

@@ -134,7 +134,6 @@ def draw_night(seed: int, volume: float = VOLUME_DEFAULT) -> Night:
     cases = []
     for index in range(count):
         exam = EXAMS[kinds[index]]
-        read_min = _lognormal(exam, float(normal[index])) + _EVERY_CASE_MIN + (_P1_MIN if exam.is_p1 else 0.0)
         arrived = ArrivedCase(
             case_id=f"c{index + 1:03d}",
             ready_min=_milli(float(ready[index])),
@@ -142,8 +141,13 @@ def draw_night(seed: int, volume: float = VOLUME_DEFAULT) -> Night:
             urgency=Urgency.P1 if exam.is_p1 else (Urgency.P2 if is_p2[index] else Urgency.P3),
             exam=exam.kind,
         )
-        cases.append(NightCase(arrived=arrived, read_min=_milli(read_min)))
+        cases.append(NightCase(arrived=arrived, read_min=read_min_of(exam, float(normal[index]))))
     return Night(name=f"seed {seed}, volume {volume:g}", cases=tuple(cases))
+
+
+def read_min_of(exam: ExamModel, normal: float) -> Decimal:
+    """Return the reader's time, everything included, that belongs to a standard normal value."""
+    return _milli(_lognormal(exam, normal) + _EVERY_CASE_MIN + (_P1_MIN if exam.is_p1 else 0.0))
 
 
 def _lognormal(exam: ExamModel, normal: float) -> float:

@@ -29,13 +29,13 @@ from oncall.simulation.arrivals import ArrivedCase
 from oncall.simulation.night import BackupOrders, Duty, Staffing
 from oncall.simulation.staff import at_min, at_s, instant, roster, territory, timeline
 
-#: Tells whether somebody hears a page at a time (aware UTC).
-Answers = Callable[[str, datetime], bool]
+#: Tells whether somebody hears a page, minutes after 00:00 of the evening's day.
+Answers = Callable[[str, Decimal], bool]
 
 _BACKUP_CALL: Final = "backup:"
 
 
-def everybody(person: str, at: datetime) -> bool:
+def everybody(person: str, now_min: Decimal) -> bool:
     """Everybody hears everything."""
     return True
 
@@ -66,6 +66,9 @@ class EngineOnCall:
         self._phones = _Phones()
         self.store = MemoryStore(self._phones)
         self._event_count = 0
+        # The Transaction UID of each opening: a case that is opened again needs another (C301).
+        self._openings = 0
+        self._locks: dict[str, str] = {}
         self.engine = Engine(
             self.store,
             FixedRules(rules),
@@ -107,18 +110,29 @@ class EngineOnCall:
     def next_case(self, person: str, now_min: Decimal) -> str | None:
         """Ask which case this reader opens, and open it."""
         now = self._reach(now_min)
+        if PersonId(person) in self.engine.night.duty.unavailable:
+            # Who looks at the list is back, whatever their silence made of them.
+            self.engine.set_available(PersonId(person), now)
         decision = self.engine.next_case(PersonId(person), now)
         if decision is None:
             return None
-        self.engine.claim(decision.case_id, PersonId(person), now, transaction_uid=_transaction_uid(decision.case_id))
+        self._openings += 1
+        lock = self._locks[decision.case_id] = f"2.25.{self._openings}"
+        self.engine.claim(decision.case_id, PersonId(person), now, transaction_uid=lock)
         self._ring(now)
         return decision.case_id
 
     def signed(self, case_id: str, person: str, now_min: Decimal) -> None:
         """Sign the report, deliver it, and have it read in the emergency room."""
         now, told = self._reach(now_min), CaseId(case_id)
-        self.engine.sign(told, PersonId(person), now, transaction_uid=_transaction_uid(case_id))
+        self.engine.sign(told, PersonId(person), now, transaction_uid=self._locks[case_id])
         self.engine.execute(told, _deliver, now)
+        self._ring(now)
+
+    def lost(self, person: str, case_id: str | None, now_min: Decimal) -> None:
+        """Say that a reader's line is dead."""
+        now = self._reach(now_min)
+        self.engine.set_unavailable(PersonId(person), now, reason="no connection")
         self._ring(now)
 
     def minute(self, now_min: Decimal) -> BackupOrders:
@@ -147,7 +161,7 @@ class EngineOnCall:
         """Let whoever hears their telephone answer it."""
         while self._phones.ringing:
             message = self._phones.ringing.pop(0)
-            if not self._answers(message.person_id, now):
+            if not self._answers(message.person_id, at_min(now.timestamp())):
                 continue
             if message.message_key.startswith(_BACKUP_CALL):
                 self.engine.answer_backup_call(message.person_id, now, is_coming=True)
@@ -161,8 +175,3 @@ def _deliver(case: Case, context: Context) -> Facts:
     facts += tuple(record_delivery(rehearse(case, facts), context, channel="simulated"))
     facts += tuple(acknowledge_report(rehearse(case, facts), "emergency room", context))
     return (*facts, *close(rehearse(case, facts), context))
-
-
-def _transaction_uid(case_id: str) -> str:
-    """Return the lock of the one reader who opens this case."""
-    return f"2.25.{int.from_bytes(case_id.encode(), 'big')}"

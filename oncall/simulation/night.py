@@ -10,13 +10,14 @@ evening's day.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from enum import IntEnum
 from typing import Final, Protocol
 
 from oncall.simulation.arrivals import NIGHT_ENDS_MIN, NIGHT_STARTS_MIN, READERS_CHANGE_MIN, ArrivedCase, Night
+from oncall.simulation.perturbations import DropOut, Silence
 
 BACKUP_ARRIVES_MIN: Final = Decimal(15)
 BACKUP_PAID_MIN: Final = Decimal(60)
@@ -97,6 +98,9 @@ class OnCall(Protocol):
     def signed(self, case_id: str, person: str, now_min: Decimal) -> None:
         """A report is signed; its reader is free again."""
 
+    def lost(self, person: str, case_id: str | None, now_min: Decimal) -> None:
+        """A reader's line is dead; the case they had open, if any, must be read by another from its beginning."""
+
     def minute(self, now_min: Decimal) -> BackupOrders:
         """Return what the forecast of this minute orders."""
 
@@ -146,8 +150,9 @@ class _Kind(IntEnum):
     SIGNED = 0
     ON_DUTY = 1
     OFF_DUTY = 2
-    IMAGES_COMPLETE = 3
-    MINUTE = 4
+    LOST = 3
+    IMAGES_COMPLETE = 4
+    MINUTE = 5
 
 
 @dataclass(kw_only=True, slots=True)
@@ -159,14 +164,18 @@ class _Seat:
     until_min: Decimal
     free_since_min: Decimal
     reads: str | None = None
+    is_lost: bool = False
     last_done_min: Decimal | None = None
 
 
 class _World:
     """The state of one night while it runs."""
 
-    def __init__(self, night: Night, staffing: Staffing, oncall: OnCall) -> None:
+    def __init__(
+        self, night: Night, staffing: Staffing, oncall: OnCall, silence: Silence | None, drop_outs: Sequence[DropOut]
+    ) -> None:
         self._oncall = oncall
+        self._silence = silence
         self._night = night
         self._cases = {case.arrived.case_id: case for case in night.cases}
         self._waiting: set[str] = set()
@@ -182,6 +191,8 @@ class _World:
         # Not in the order of the night's list, which may be a file's: two who arrive at once come by their names.
         for case in sorted(night.cases, key=lambda case: (case.arrived.ready_min, case.arrived.case_id)):
             self._at(case.arrived.ready_min, _Kind.IMAGES_COMPLETE, case.arrived)
+        for drop_out in drop_outs:
+            self._at(drop_out.at_min, _Kind.LOST, drop_out)
         self._at(NIGHT_STARTS_MIN, _Kind.MINUTE, None)
 
     def _at(self, when_min: Decimal, kind: _Kind, what: object) -> None:
@@ -208,24 +219,48 @@ class _World:
             self._waiting.add(what.case_id)
             self._oncall.images_complete(what, now_min)
         elif isinstance(what, _Seat):
-            seat, case_id = what, what.reads
-            assert case_id is not None
-            seat.reads, seat.free_since_min, seat.last_done_min = None, now_min, now_min
-            self._oncall.signed(case_id, seat.duty.person, now_min)
-            if now_min >= seat.until_min:
-                self._leave(seat)
+            self._sign(what, now_min)
         elif isinstance(what, Duty):
             self._coming.discard(what.person)
             calls = self._calls.get(what.person, 0)
             label = what.person if calls < 2 else f"{what.person}/{calls}"
             self._seats[what.person] = _Seat(duty=what, label=label, until_min=what.until_min, free_since_min=now_min)
+            self._awake(what.person, now_min)
             self._oncall.on_duty(what, now_min)
             if what.until_min < CHAIRS_END_MIN:
                 self._at(what.until_min, _Kind.OFF_DUTY, what.person)
+        elif isinstance(what, DropOut):
+            self._lose(what.person, now_min)
         elif kind is _Kind.OFF_DUTY:
             self._end_duty(str(what), now_min)
         else:
             self._minute(now_min)
+
+    def _sign(self, seat: _Seat, now_min: Decimal) -> None:
+        case_id = seat.reads
+        if seat.is_lost or case_id is None:
+            return
+        seat.reads, seat.free_since_min, seat.last_done_min = None, now_min, now_min
+        self._awake(seat.duty.person, now_min)
+        self._oncall.signed(case_id, seat.duty.person, now_min)
+        if now_min >= seat.until_min:
+            self._leave(seat)
+
+    def _lose(self, person: str, now_min: Decimal) -> None:
+        seat = self._seats.pop(person, None)
+        if seat is None:
+            return
+        seat.is_lost = True
+        if seat.duty.is_backup:
+            self._released.append(seat)
+        if seat.reads is not None:
+            del self._outcomes[seat.reads]
+            self._waiting.add(seat.reads)
+        self._oncall.lost(person, seat.reads, now_min)
+
+    def _awake(self, person: str, now_min: Decimal) -> None:
+        if self._silence is not None:
+            self._silence.worked(person, now_min)
 
     def _end_duty(self, person: str, now_min: Decimal) -> None:
         seat = self._seats.get(person)
@@ -273,10 +308,13 @@ class _World:
         for seat in sorted(free, key=lambda seat: (seat.free_since_min, seat.duty.person)):
             if not self._waiting:
                 return
+            if self._silence is not None and self._silence.is_dozing(seat.duty.person, now_min):
+                continue
             case_id = self._oncall.next_case(seat.duty.person, now_min)
             if case_id is None:
                 continue
             self._waiting.remove(case_id)
+            self._awake(seat.duty.person, now_min)
             seat.reads = case_id
             done_min = now_min + self._cases[case_id].read_min
             self._outcomes[case_id] = CaseOutcome(
@@ -299,8 +337,23 @@ def _paid(seat: _Seat) -> BackupDuty:
     )
 
 
-def simulate(night: Night, staffing: Staffing, oncall: OnCall) -> NightResult:
-    """Run one night to its end: every case is read, by the day's readers if need be."""
+def simulate(
+    night: Night,
+    staffing: Staffing,
+    oncall: OnCall,
+    *,
+    silence: Silence | None = None,
+    drop_outs: Sequence[DropOut] = (),
+) -> NightResult:
+    """Run one night to its end: every case is read, by the day's readers if need be.
+
+    Parameters
+    ----------
+    silence : Silence, optional
+        Who sleeps and what they hear; whoever pages asks the same one.
+    drop_outs : sequence of DropOut
+        Readers who are lost; those who are not there then are not.
+    """
     with localcontext() as context:
         context.prec = _DIGITS
-        return _World(night, staffing, oncall).run()
+        return _World(night, staffing, oncall, silence, drop_outs).run()

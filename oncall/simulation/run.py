@@ -129,6 +129,14 @@ class ReadingOnCall:
                 cases_read=reader.cases_read + 1,
             )
 
+    def lost(self, person: str, case_id: str | None, now_min: Decimal) -> None:
+        """Take a reader off the board, and put the case that they had open back on it."""
+        del self._readers[person]
+        if case_id is not None:
+            case = self._cases[case_id]
+            self._cases[case_id] = replace(case, assigned_to=None, claimed_by=None, claimed_at_s=None)
+        self._assign(at_s(now_min))
+
     def minute(self, now_min: Decimal) -> BackupOrders:
         """Ask the forecast whom to call and until when the called ones stay."""
         now_s = at_s(now_min)

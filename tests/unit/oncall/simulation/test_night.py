@@ -55,6 +55,11 @@ class Scripted:
     def signed(self, case_id: str, person: str, now_min: Decimal) -> None:
         self.heard.append(("signed", case_id))
 
+    def lost(self, person: str, case_id: str | None, now_min: Decimal) -> None:
+        self.heard.append(("lost", person))
+        if case_id is not None:
+            self.waiting.append(case_id)
+
     def minute(self, now_min: Decimal) -> BackupOrders:
         return self.orders.get(int(now_min), BackupOrders())
 
@@ -177,7 +182,7 @@ def test_whatever_is_decided_every_case_is_read_once_by_somebody_who_is_there(
         return None if dice.random() < 0.2 and len(waiting) > 1 else dice.choice(waiting)
 
     orders = {minute: BackupOrders(calls=(f"backup-{number}",)) for number, minute in enumerate(sorted(calls), start=1)}
-    staffing = Staffing(evening=evening, deep_night=deep_night)
+    staffing = Staffing(evening=evening, deep_night=deep_night, callable_backups=6)
 
     result = simulate(night(*cases.values()), staffing, Scripted(orders=orders, choose=choose))
 
