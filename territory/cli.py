@@ -131,6 +131,9 @@ def _add_serve(commands: _Commands) -> None:
     command.add_argument("--aet", help="AE title of the node (default: as configured, else TELEGARDE)")
     command.add_argument("--dicom-port", type=int, metavar="PORT", help="default: as configured, else 11112")
     command.add_argument("--http-port", type=int, metavar="PORT", help="of GET /health; default: 8042")
+    command.add_argument(
+        "--oncall-port", type=int, metavar="PORT", help="of the on-call pages and interface (default: none)"
+    )
     command.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per processor)")
     command.add_argument(
         "--peer",

@@ -11,7 +11,7 @@ from typing import Any
 from foundation import log
 from foundation.errors import Refused
 from territory import serve, settings_reader
-from territory.settings import InvalidSettings, Problem, Settings, load, open_loopback
+from territory.settings import InvalidSettings, OncallWeb, Problem, Settings, load, open_loopback
 from territory.settings_model import CONFIGURATION_NAME, WORKERS_MAX
 
 
@@ -45,6 +45,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
             http_port=arguments.http_port if arguments.http_port is not None else 8042,
             workers=arguments.workers,
             peers=arguments.peer,
+            oncall_port=arguments.oncall_port,
         )
     if arguments.peer:
         raise Refused("--peer goes with --open-loopback; with a configuration, add the peer there under [[peers]]")
@@ -89,6 +90,10 @@ def _overridden(settings: Settings, arguments: argparse.Namespace) -> Settings:
         ),
         http=dataclasses.replace(http, port=read("http_port", settings_reader.port, http.port)),
     )
+    if arguments.oncall_port is not None:
+        web = changed.oncall.web or OncallWeb()
+        web = dataclasses.replace(web, port=read("oncall_port", settings_reader.port, web.port))
+        changed = dataclasses.replace(changed, oncall=dataclasses.replace(changed.oncall, web=web))
     if problems:
         raise InvalidSettings("command line", problems)
     return changed

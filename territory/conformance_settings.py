@@ -17,7 +17,19 @@ from typing import Any, Final
 
 from territory import settings_checks, settings_messages, settings_model
 from territory.conformance_markdown import code, seconds, size, table, text
-from territory.settings_model import Archive, Dicom, Http, Limits, Oncall, OncallEmail, Peer, Storage, Timeouts, Tls
+from territory.settings_model import (
+    Archive,
+    Dicom,
+    Http,
+    Limits,
+    Oncall,
+    OncallEmail,
+    OncallWeb,
+    Peer,
+    Storage,
+    Timeouts,
+    Tls,
+)
 from territory.settings_reader import Invalid, Reader, keys_of, reader_of
 
 TABLES: Final[Mapping[str, type[Any]]] = {
@@ -30,6 +42,7 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "http": Http,
     "oncall": Oncall,
     "oncall.email": OncallEmail,
+    "oncall.web": OncallWeb,
     "peers": Peer,
 }
 """The tables of a settings file, and what reads them."""

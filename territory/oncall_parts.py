@@ -3,8 +3,6 @@
 For: which object gets which other. Not for: behaviour; nothing here decides anything.
 """
 
-import hashlib
-import hmac
 import threading
 from typing import Final
 
@@ -27,8 +25,16 @@ from oncall.engine.sql_store import SqlStore
 from oncall.notify import Sender
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
+from territory.listening import open_port
 from territory.oncall_process import answer_secret
+from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
+from territory.oncall_web.access import Access, read_access
+from territory.oncall_web.app import make_site
+from territory.oncall_web.desk import Desk
+from territory.oncall_web.server import WebServer
+from territory.patient_keys import patient_key
 from territory.settings import Oncall, Settings
+from territory.settings_model import LOOPBACK
 
 CONSOLE_FILE: Final = "oncall_console.jsonl"
 """In the data directory: what the console channel was told."""
@@ -48,8 +54,12 @@ class OncallParts:
         self._clock = clock or SystemClock()
         self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
         secret = answer_secret(settings.archive.data_dir)
-        sender = Sender(answer_url=settings.oncall.answer_url or "", secret=secret)
-        self._engine = Engine(SqlStore(self._database), PublishedRules(self._database), sender, worker=worker)
+        sender = Sender(answer_url=_answer_url(settings), secret=secret)
+        store, rules = SqlStore(self._database), PublishedRules(self._database)
+        self._engine = Engine(store, rules, sender, worker=worker)
+        # The pages have an engine of their own: one is for one thread.
+        desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
+        self._web = _web(settings, desk, secret)
         self._describer = IndexDescriber(self._database, secret)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
         self._metronome = Metronome(self._tick, every_s=settings.oncall.tick_s)
@@ -62,9 +72,13 @@ class OncallParts:
         """Begin to tick and to send, in threads of their own."""
         self._sending.start()
         self._metronome.start()
+        if self._web is not None:
+            self._web.start()
 
     def stop(self) -> None:
         """End after the tick and the messages in hand."""
+        if self._web is not None:
+            self._web.close()
         self._metronome.stop()
         self._stopping.set()
         self._dispatcher.wake()
@@ -111,13 +125,27 @@ class IndexDescriber:
                 select(series.c.body_part_examined).where(series.c.study_pk == row.study_pk).limit(1)
             ).scalar_one_or_none()
         return StudyDescription(
-            patient_key=self._key(row.issuer, row.patient_id) if row.patient_id else "",
+            patient_key=patient_key(self._secret, row.issuer, row.patient_id or ""),
             accession_number=row.accession_number or "",
             body_part=part or "",
         )
 
-    def _key(self, issuer: str, patient_id: str) -> str:
-        return hmac.new(self._secret, f"{issuer}\0{patient_id}".encode(), hashlib.sha256).hexdigest()[:32]
+
+def _answer_url(settings: Settings) -> str:
+    web = settings.oncall.web
+    if settings.oncall.answer_url or web is None or web.host != LOOPBACK:
+        return settings.oncall.answer_url or ""
+    return f"http://{web.host}:{web.port}/oncall/a/"
+
+
+def _web(settings: Settings, desk: Desk, secret: bytes) -> WebServer | None:
+    web = settings.oncall.web
+    if web is None:
+        return None
+    anybody = LOOPBACK_HOLDER if settings.is_open_loopback else None
+    access = Access(holders={}, anybody=anybody) if web.access_file is None else read_access(web.access_file)
+    listener = open_port(web.host, web.port, setting="oncall.web.port (--oncall-port)")
+    return WebServer(make_site(desk, access, secret), listener)
 
 
 def _channels(settings: Settings) -> list[Channel]:

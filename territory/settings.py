@@ -29,6 +29,7 @@ from territory.settings_model import (
     Oncall,
     OncallEmail,
     OncallMode,
+    OncallWeb,
     Peer,
     Right,
     Secret,
@@ -49,6 +50,7 @@ __all__ = [
     "Oncall",
     "OncallEmail",
     "OncallMode",
+    "OncallWeb",
     "Peer",
     "Problem",
     "Right",
@@ -142,7 +144,8 @@ def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
         return None
     read = settings_reader.read_table
     email = read(OncallEmail, table["email"], key="oncall.email", problems=problems) if "email" in table else None
-    return read(Oncall, table, key="oncall", problems=problems, tables={"email": email})
+    web = read(OncallWeb, table["web"], key="oncall.web", problems=problems) if "web" in table else None
+    return read(Oncall, table, key="oncall", problems=problems, tables={"email": email, "web": web})
 
 
 def _read_peers(entries: Any, problems: list[Problem]) -> tuple[Peer, ...] | None:
@@ -158,7 +161,14 @@ def _read_peers(entries: Any, problems: list[Problem]) -> tuple[Peer, ...] | Non
 
 
 def open_loopback(
-    *, data: Path, aet: str, dicom_port: int, http_port: int, workers: int | None = None, peers: Sequence[str] = ()
+    *,
+    data: Path,
+    aet: str,
+    dicom_port: int,
+    http_port: int,
+    workers: int | None = None,
+    peers: Sequence[str] = (),
+    oncall_port: int | None = None,
 ) -> Settings:
     """Return the demonstration configuration: open to any calling AE, on 127.0.0.1 only.
 
@@ -168,6 +178,8 @@ def open_loopback(
         Worker processes; None for one per processor.
     peers : sequence of str
         ``AET=HOST:PORT`` of each move destination.
+    oncall_port : int, optional
+        Of the on-call pages and interface; none without it.
 
     Raises
     ------
@@ -183,6 +195,7 @@ def open_loopback(
         "archive": {"data_dir": str(data.absolute())},
         "dicom": dicom,
         "http": {"host": LOOPBACK, "port": http_port},
+        "oncall": {} if oncall_port is None else {"web": {"host": LOOPBACK, "port": oncall_port}},
         "peers": [entry for peer in peers if (entry := _peer_argument(peer, problems)) is not None],
     }
     settings = _read_root(root, problems)

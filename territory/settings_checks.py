@@ -45,6 +45,8 @@ def _check_dicom(settings: Settings) -> Iterator[Problem]:
     if dicom.accept_without_tls:
         taken[dicom.port] = "dicom.port"
     listeners = [("dicom.tls.port", dicom.tls.port)] if dicom.tls else []
+    if settings.oncall.web is not None:
+        listeners.append(("oncall.web.port", settings.oncall.web.port))
     for key, port in [*listeners, ("http.port", settings.http.port)]:
         if port in taken:
             yield Problem(key=key, message=messages.PORT_TAKEN.format(other=taken[port]))

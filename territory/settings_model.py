@@ -222,6 +222,15 @@ class OncallEmail:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OncallWeb:
+    """`[oncall.web]`: the pages and the JSON interface of the on-call engine; without the table there are none."""
+
+    host: str = setting(host_name, LOOPBACK)
+    port: int = setting(port, 8043)
+    access_file: Path | None = setting(absolute_path, None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Oncall:
     """`[oncall]`: the on-call engine, a process of its own."""
 
@@ -230,6 +239,7 @@ class Oncall:
     answer_url: str | None = setting(text, None)
     ntfy_url: str | None = setting(text, None)
     email: OncallEmail | None = None
+    web: OncallWeb | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

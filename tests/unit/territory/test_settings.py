@@ -35,6 +35,7 @@ TABLES: dict[str, type[Any]] = {
     "http": settings_model.Http,
     "oncall": settings_model.Oncall,
     "oncall.email": settings_model.OncallEmail,
+    "oncall.web": settings_model.OncallWeb,
     "peers": settings_model.Peer,
 }
 
