@@ -15,9 +15,10 @@ from oncall.case.commands import record_silence
 from oncall.case.event import microseconds
 from oncall.case.regions import ReadingState
 from oncall.chain import Chain, ChainState, Due
+from oncall.contact_test import BookBackup
 from oncall.directory import PersonId
-from oncall.engine import assigning, paging, watching
-from oncall.engine.boards import board_at
+from oncall.engine import assigning, contact_tests, paging, watching
+from oncall.engine.boards import board_at, refusal
 from oncall.engine.draft import CHAIN_TIMER, Draft
 from oncall.engine.duty import DutyType
 from oncall.engine.paging import SILENCE
@@ -182,6 +183,38 @@ def call_next(draft: Draft) -> None:
     assigning.assign(draft)
 
 
+def contact_look_due(draft: Draft, _timer: Timer) -> None:
+    """Begin the contact tests of the shifts that begin soon."""
+    book(draft, contact_tests.look(draft))
+
+
+def contact_test_due(draft: Draft, timer: Timer) -> None:
+    """A test was not answered yet: another method, or the backup."""
+    book(draft, contact_tests.alarm(draft, timer))
+
+
+def book(draft: Draft, bookings: tuple[BookBackup, ...]) -> None:
+    """Call a backup, whom the law allows, for the beginning of each shift whose reader did not answer the test."""
+    rules = draft.rules
+    for booking in bookings:
+        if booking.line_id not in rules.lines_of(LineKind.DUTY):
+            continue
+        starts_at = max(booking.shift_starts_at, draft.now + timedelta(seconds=rules.engine.backup_arrival_s))
+        until = starts_at + timedelta(seconds=rules.engine.backup_paid_s)
+        for shift in rules.timeline.on_duty(starts_at):
+            is_free = shift.person_id not in draft.duty.backups and shift.person_id not in draft.duty.declined_at
+            if shift.line_id not in rules.lines_of(LineKind.BACKUP) or not is_free:
+                continue
+            why = draft.duty.unavailable.get(shift.person_id) or refusal(
+                shift.person_id, shift.line_id, starts_at, rules
+            )
+            if why:
+                _note_refusal(draft, shift.person_id, why)
+                continue
+            call_backup(draft, shift.person_id, shift.line_id, starts_at, until)
+            break
+
+
 def _keep(draft: Draft, stay: BackupStay) -> None:
     backup = draft.duty.backups.get(stay.person_id)
     until_us = round(stay.until_s * 1_000_000)
@@ -256,6 +289,8 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         FORECAST: forecast_due,
         HANDOVER: handover_due,
         BACKUP_ANSWER: backup_answer_due,
+        contact_tests.LOOK: contact_look_due,
+        contact_tests.TEST: contact_test_due,
         "forget": forget_due,
     }
 )
@@ -268,6 +303,7 @@ def ensure_timers(draft: Draft) -> None:
         draft.set_timer(Timer(timer_key=FORECAST, kind=FORECAST, due_at=draft.now))
     if draft.timer(HANDOVER) is None:
         set_handover_timer(draft)
+    contact_tests.ensure_timer(draft)
 
 
 def _next_beat(due_at: datetime, every: timedelta, now: datetime) -> datetime:

@@ -29,7 +29,7 @@ from oncall.case.regions import ReadingState
 from oncall.case.state import Case, fold
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import assigning, due, paging, relay, watching
+from oncall.engine import assigning, contact_tests, due, paging, relay, watching
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
@@ -502,6 +502,9 @@ class Engine:
         settled = news.settled
         if settled.chain_id.startswith("backup:"):
             self._hear_backup(draft, settled)
+            return
+        if settled.chain_id.startswith(contact_tests.PREFIX):
+            due.book(draft, contact_tests.hear(draft, settled))
             return
         if settled.case_id is None or draft.find(settled.case_id) is None:
             return

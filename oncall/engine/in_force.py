@@ -24,8 +24,9 @@ class EnginePolicy:
 
     ``backup_arrival_s`` and ``backup_paid_s`` are those of §3.6; ``horizon_s`` is how far ahead the next shift's
     readers are planned with; ``review_s`` is after how long a case that waits for others is looked at again, which is
-    what makes a next alarm time certain; ``contact_test_s`` is how long before a shift its contact is tried, and
-    ``contact_answer_s`` how long an answer may take; ``night_s`` is how long a night's reads count;
+    what makes a next alarm time certain; ``contact_test_s`` is how long before a shift its contact is tried (if
+    ``is_contact_tested``), and ``contact_answer_s`` how long before it the answer must be there; ``night_s`` is how
+    long a night's reads count;
     ``backup_answer_s`` is how long a called backup may be silent before the next one is called.
     """
 
@@ -38,6 +39,7 @@ class EnginePolicy:
     contact_answer_s: float = 900.0
     night_s: float = 50_400.0
     backup_answer_s: float = 300.0
+    is_contact_tested: bool = False
 
 
 _EVERY_DAY: Final = frozenset(range(7))

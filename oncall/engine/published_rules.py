@@ -14,7 +14,7 @@ from foundation import log
 from foundation.database import Database, DatabaseAway
 from oncall.directory_documents import directory_from_json
 from oncall.documents_store import DocumentKind, in_force, latest
-from oncall.engine.in_force import InForce
+from oncall.engine.in_force import EnginePolicy, InForce
 from oncall.rota.documents import roster_from_json
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
@@ -78,7 +78,9 @@ class PublishedRules:
         timeline = Timeline(roster, directory, Span(start=now - _REACH, end=now + _REACH))
         self._versions, self._centre = versions, now
         log.info("rules_in_force", version=f"{people.version} {planned.version}")
-        return InForce(directory=directory, roster=roster, timeline=timeline)
+        return InForce(
+            directory=directory, roster=roster, timeline=timeline, engine=EnginePolicy(is_contact_tested=True)
+        )
 
 
 def is_published(database: Database) -> bool:
