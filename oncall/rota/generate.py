@@ -23,7 +23,7 @@ from oncall.local_time import local_day
 from oncall.rota import legal
 from oncall.rota.generate_explain import conflict_of
 from oncall.rota.generate_first import first_roster
-from oncall.rota.generate_model import COSTS, RosterModel, dimensions, due_shares
+from oncall.rota.generate_model import RosterModel, scales_of
 from oncall.rota.generate_problem import (
     Group,
     Problem,
@@ -67,8 +67,7 @@ def generate(
     if frozen_until is not None and any(group.span.start < frozen_until for group in problem.groups):
         message = f"the roster is frozen until {frozen_until.isoformat()}; generate later days"
         raise Refused(message)
-    scales = [(one.counts, due_shares(problem, one), COSTS[one.name]) for one in dimensions(problem)]
-    begun_with = first_roster(problem, scales)
+    begun_with = first_roster(problem, scales_of(problem))
     search = _Search(problem, progress)
     found = search.first(begun_with)
     if found is None:
@@ -129,9 +128,11 @@ class _Search:
         begun_with = _places(found)
         while self.rounds < _ROUNDS_MAX:
             model = RosterModel(self._problem)
-            model.minimise_unevenness(begun_with)
+            begun_at = model.minimise_unevenness(begun_with)
+            if begun_with == _places(found):
+                self.unevenness = begun_at
             model.begin_with(begun_with)
-            status, taken, unevenness = self._solve(model)
+            status, taken, unevenness = self._solve(model, is_improving=True)
             if taken is None:
                 return found
             if not _learn(self._problem, taken):
@@ -140,12 +141,14 @@ class _Search:
             begun_with = _places(taken)
         return found
 
-    def _solve(self, model: RosterModel) -> tuple[object, Taken | None, float]:
+    def _solve(self, model: RosterModel, *, is_improving: bool = False) -> tuple[object, Taken | None, float]:
         request = self._problem.request
         solver = cp_model.CpSolver()
         solver.parameters.num_workers = request.workers
         solver.parameters.random_seed = request.seed
         solver.parameters.max_time_in_seconds = max(_SOLVE_S_MIN, request.search_s_max - self.searched_s)
+        # From a roster that is there, changing parts of it gains most; both workers do only that.
+        solver.parameters.use_lns_only = is_improving
         listener = _Listener(self._progress, self.searched_s) if self._progress else None
         status = solver.solve(model.model, listener)
         self.searched_s += solver.wall_time

@@ -15,15 +15,16 @@ from typing import Final, TypeVar
 from ortools.sat.python import cp_model
 
 from oncall.rota import generate_texts as texts
-from oncall.rota.generate_model import RosterModel
+from oncall.rota.generate_first import first_roster
+from oncall.rota.generate_model import RosterModel, scales_of
 from oncall.rota.generate_problem import Problem
 from oncall.rota.generation import Demand, DemandKind, Infeasible
 
 # One question to the solver; in doubt the demands can hold together.
 QUESTION_S_MAX: Final = 6.0
 # All questions about kinds, and all about single demands: what a planner waits for an explanation.
-KINDS_S_MAX: Final = 25.0
-SINGLE_S_MAX: Final = 20.0
+KINDS_S_MAX: Final = 30.0
+SINGLE_S_MAX: Final = 12.0
 # More single demands than this explain nothing to anybody.
 CONFLICT_MAX: Final = 24
 
@@ -35,6 +36,7 @@ class _Asker:
 
     def __init__(self, problem: Problem, left_s: float) -> None:
         self._problem = problem
+        self._scales = scales_of(problem)
         self._left_s = left_s
         self.has_doubt = False
 
@@ -43,22 +45,24 @@ class _Asker:
         if self._left_s <= 0:
             self.has_doubt = True
             return False
-        status, _ = self._solve(RosterModel(self._problem, demands))
+        model = RosterModel(self._problem, demands)
+        model.begin_with(first_roster(self._problem, self._scales, demands))
+        status, _ = self._solve(model, self._problem.request.workers)
         return status == cp_model.INFEASIBLE
 
     def core(self, demands: Collection[Demand]) -> set[Demand]:
         """Return demands among these that already cannot hold together; all of them if none are named in time."""
         model = RosterModel(self._problem, demands, is_assumed=True)
-        status, solver = self._solve(model)
+        # Assumptions are named by a single worker only.
+        status, solver = self._solve(model, workers=1)
         if status != cp_model.INFEASIBLE:
             return set(demands)
         return {model.assumed(index) for index in solver.sufficient_assumptions_for_infeasibility()}
 
-    def _solve(self, model: RosterModel) -> tuple[object, cp_model.CpSolver]:
+    def _solve(self, model: RosterModel, workers: int) -> tuple[object, cp_model.CpSolver]:
         solver = cp_model.CpSolver()
         solver.parameters.random_seed = self._problem.request.seed
-        # Assumptions are named by a single worker only.
-        solver.parameters.num_workers = 1
+        solver.parameters.num_workers = workers
         solver.parameters.max_time_in_seconds = min(QUESTION_S_MAX, self._left_s)
         status = solver.solve(model.model)
         self._left_s -= solver.wall_time
@@ -142,6 +146,7 @@ def _explained(conflict: Sequence[Demand], *, is_minimal: bool) -> Infeasible:
         conflict=tuple(conflict),
         is_minimal=is_minimal,
         message_fr=f"Aucun tableau ne peut tout respecter. Ensemble, ceci est impossible : {french}. "
-        "Lever une seule de ces exigences suffit.",
-        message_en=f"No roster can do all of this together: {english}. Lifting any one of these is enough.",
+        "Lever une seule de ces exigences résout ce conflit.",
+        message_en=f"No roster can do all of this together: {english}. "
+        "Lifting any one of these resolves this conflict.",
     )

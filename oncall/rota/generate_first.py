@@ -5,24 +5,32 @@ answer; it saves the solver the time in which it finds its first roster.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from oncall.directory import PersonId
 from oncall.rota.generate_problem import Group, Problem, Window
+from oncall.rota.generation import Demand
 
 # By dimension: what each group counts, everybody's due, and what a deviation costs.
 Scale = tuple[Mapping[int, int], Mapping[PersonId, float], int]
 
 
-def first_roster(problem: Problem, scales: Sequence[Scale]) -> set[tuple[PersonId, int]]:
-    """Return who takes which group; nothing in it breaks a demand but that of filling every seat."""
+def first_roster(
+    problem: Problem, scales: Sequence[Scale], demands: Collection[Demand] | None = None
+) -> set[tuple[PersonId, int]]:
+    """Return who takes which group; of `demands` (None: all) nothing is broken but that every seat is filled."""
+    asked = None if demands is None else frozenset(demands)
+
+    def is_asked(demand: Demand) -> bool:
+        return asked is None or demand in asked
+
     clashes: defaultdict[int, set[int]] = defaultdict(set)
     for first, second, _ in problem.conflicts:
         clashes[first].add(second)
         clashes[second].add(first)
     windows: defaultdict[tuple[PersonId, int], list[Window]] = defaultdict(list)
     for window in problem.windows:
-        for number in window.weights:
+        for number in window.weights if is_asked(window.demand) else ():
             windows[window.person_id, number].append(window)
     room = {id(window): window.limit for window in problem.windows}
     loads: defaultdict[tuple[PersonId, int], float] = defaultdict(float)
@@ -40,7 +48,7 @@ def first_roster(problem: Problem, scales: Sequence[Scale]) -> set[tuple[PersonI
     def may_take(person_id: PersonId, group: Group) -> bool:
         return (
             person_id in group.eligible
-            and (person_id, group.number) not in problem.blocked
+            and not any(is_asked(one) for one in problem.blocked.get((person_id, group.number), ()))
             and (person_id, group.number) not in taken
             and not clashes[group.number] & busy[person_id]
             and all(room[id(one)] >= one.weights[group.number] for one in windows[person_id, group.number])
@@ -53,8 +61,9 @@ def first_roster(problem: Problem, scales: Sequence[Scale]) -> set[tuple[PersonI
         )
         return sum(terms), person_id
 
-    for plan, number, _ in problem.locked:
-        take(plan.person_id, number)
+    for plan, number, demand in problem.locked:
+        if is_asked(demand):
+            take(plan.person_id, number)
     for group in problem.groups:
         free = len(group.slots) - sum(group.number in numbers for numbers in busy.values())
         people = sorted(

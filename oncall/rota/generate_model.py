@@ -13,6 +13,7 @@ from typing import Any, Final
 from ortools.sat.python import cp_model
 
 from oncall.directory import Person, PersonId
+from oncall.rota.generate_first import Scale
 from oncall.rota.generate_problem import Group, Problem
 from oncall.rota.generation import Demand, DemandKind
 
@@ -68,12 +69,16 @@ class RosterModel:
         """Return the demand whose assumption has this index in the model."""
         return next(demand for demand, literal in self._literals.items() if literal.index == index)
 
-    def minimise_unevenness(self, begun_with: Collection[tuple[PersonId, int]] = ()) -> None:
+    def minimise_unevenness(self, begun_with: Collection[tuple[PersonId, int]]) -> int:
         """Set the objective: deviations from everybody's due share, the worst of each kind counting most.
 
-        With a roster to begin with (`begin_with`) the deviations that it has are where they begin.
+        Returns
+        -------
+        int
+            The unevenness of the roster to begin with; its deviations are hints too.
         """
         terms: list[Any] = []
+        begun_cost = 0
         for dimension in dimensions(self.problem):
             total = sum(len(group.slots) * dimension.counts.get(group.number, 0) for group in self.problem.groups)
             if not total:
@@ -95,9 +100,12 @@ class RosterModel:
                 off_begun = max(0, load_begun - high, low - load_begun)
                 self.model.add_hint(off, off_begun)
                 worst_begun = max(worst_begun, off_begun)
+                begun_cost += COSTS[dimension.name] * off_begun
+            begun_cost += COSTS[dimension.name] * _WORST_FACTOR * worst_begun
             self.model.add_hint(worst, worst_begun)
             terms.append(COSTS[dimension.name] * _WORST_FACTOR * worst)
         self.model.minimize(sum(terms))
+        return begun_cost
 
     def begin_with(self, taken: Collection[tuple[PersonId, int]]) -> None:
         """Let the search begin with a roster, which need not be complete or allowed."""
@@ -241,3 +249,8 @@ def _part(problem: Problem, person_id: PersonId) -> float:
 
 def _is_absent(problem: Problem, person_id: PersonId, group: Group) -> bool:
     return any(reason.kind is DemandKind.ABSENCE for reason in problem.blocked.get((person_id, group.number), ()))
+
+
+def scales_of(problem: Problem) -> list[Scale]:
+    """Return what a first roster is balanced by."""
+    return [(one.counts, due_shares(problem, one), COSTS[one.name]) for one in dimensions(problem)]

@@ -270,6 +270,8 @@ def _reasons(
     """Why somebody, with what they do anyway, cannot take a seat of the group; averages are looked at later."""
     zone = request.limits.time_zone
     reasons: list[Demand] = [texts.absence(absence, zone) for absence in absences]
+    if any(_is_close(work, new, request) for work in works if not work.is_home):
+        reasons.append(rest)
     for violation in legal.around(works, new, request.limits):
         if violation.rule is Rule.REST_11_H:
             reasons.append(rest)
@@ -279,6 +281,15 @@ def _reasons(
         elif violation.rule is Rule.AMPLITUDE_14_H:
             reasons.append(texts.amplitude(group.slots[0], group.span.hours))
     return list(dict.fromkeys(reasons))
+
+
+def _is_close(work: Work, new: Work, request: GenerationRequest) -> bool:
+    """Tell whether nobody is given `new` beside `work`: what is planned ahead does without derogations."""
+    reach_s = request.limits.continuous_h_max * 3600
+    if work.end_s + reach_s <= new.start_s or new.end_s + reach_s <= work.start_s:
+        return False
+    first, second = (work, new) if work.start_s <= new.start_s else (new, work)
+    return first.end_s <= second.start_s and legal.is_too_close(first, second, request.limits)
 
 
 def _conflicts(request: GenerationRequest, groups: Sequence[Group]) -> Iterator[tuple[int, int, bool]]:

@@ -45,7 +45,7 @@ BACKUP = line("backup", WHOLE_NIGHT, kind=LineKind.BACKUP)
 LINES = (READER_1, READER_2, BACKUP)
 
 
-def request(people: int = 8, days: int = 28, **more: object) -> GenerationRequest:
+def request(people: int = 8, days: int = 21, **more: object) -> GenerationRequest:
     pool = readers(people)
     asked = {
         "roster": Roster(version="draft", lines=LINES),
@@ -53,7 +53,7 @@ def request(people: int = 8, days: int = 28, **more: object) -> GenerationReques
         "first_day": FIRST_DAY,
         "until": FIRST_DAY + timedelta(days=days),
         "people": pool,
-        "search_s_max": 2.0,
+        "search_s_max": 1.0,
         **more,
     }
     return GenerationRequest(**asked)  # type: ignore[arg-type] # keywords are passed on as they come
@@ -102,7 +102,7 @@ def test_every_seat_is_filled_once_and_nothing_breaks_the_law_across_the_clock_c
 
 
 def test_the_load_is_even_and_the_ledger_agrees() -> None:
-    asked = request(search_s_max=6.0)
+    asked = request(search_s_max=4.0)
 
     _, generated = filled(asked)
 
@@ -115,7 +115,7 @@ def test_the_load_is_even_and_the_ledger_agrees() -> None:
 def test_a_half_time_reader_has_about_half() -> None:
     half = PersonId("r01")
 
-    roster, _ = filled(request(parts={half: 0.5}, search_s_max=6.0))
+    roster, _ = filled(request(parts={half: 0.5}, search_s_max=4.0))
 
     hours = Counter(dict.fromkeys(readers(8), 0.0))
     for plan in roster.plans:
@@ -161,7 +161,7 @@ def test_absences_sessions_and_what_comes_before_are_respected() -> None:
     long_away = replace(away, span=Span(start=away.span.start, end=away.span.start + timedelta(days=14)))
     mornings = tuple(
         Session(person_id=PersonId("r02"), span=local(FIRST_DAY + timedelta(days=day), "08:30", "12:30"))
-        for day in range(28)
+        for day in range(21)
     )
     before = ShiftPlan(
         shift_id="before", line_id=READER_1.line_id, person_id=PersonId("r03"),
@@ -186,7 +186,7 @@ def test_a_cap_holds_in_every_window_of_days() -> None:
         for one in roster.plans
         if (one.line_id != BACKUP.line_id and one.span.start.hour >= 16) or one.span.start.hour < 2
     ]
-    for first in range(28):
+    for first in range(21):
         days = {FIRST_DAY + timedelta(days=first + number) for number in range(5)}
         counts = Counter(
             one.person_id for one in nights if date.fromisoformat(one.shift_id.rsplit(":", 1)[1]) in days
@@ -206,7 +206,7 @@ def test_somebody_able_is_there_whenever_a_mix_is_asked() -> None:
     roster, _ = filled(request(directory=replace(who, persons={**who.persons, **able}), mixes=(mix,)))
 
     timeline = timeline_of(roster, who)
-    for day in range(28):
+    for day in range(21):
         evening = timeline.on_duty(local(FIRST_DAY + timedelta(days=day), "20:00", "21:00").start)
         assert any(shift.person_id in able for shift in evening if shift.line_id != BACKUP.line_id)
 
@@ -268,7 +268,7 @@ def test_too_few_people_on_one_evening_are_named_one_by_one_and_each_absence_lif
 
 
 def test_when_everybodys_share_is_too_small_the_kinds_are_named() -> None:
-    asked = request(directory=directory(readers(8), share=0.02))
+    asked = request(days=10, directory=directory(readers(8), share=0.005))
 
     found = explained(asked)
 
