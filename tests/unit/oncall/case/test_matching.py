@@ -9,7 +9,7 @@ import pytest
 from foundation.errors import Refused
 from oncall.case import commands as ask
 from oncall.case import commands_report as report
-from oncall.case.event import CaseId
+from oncall.case.event import CaseId, microseconds
 from oncall.case.matching import (
     Evidence,
     StudyFacts,
@@ -226,6 +226,19 @@ def test_a_case_with_a_deadline_of_its_own_keeps_it_when_a_study_comes_in() -> N
 
     assert case.images.deadline_at == own
     assert case.images.studies == (other, STUDY)
+
+
+def test_images_that_come_back_are_complete_again_with_the_deadline_that_was_set() -> None:
+    scan, order = scanned(), waiting()
+    deadline = scan.case.images.deadline_at
+    scan.append(move_study(scan.case, order.case, STUDY, at(30), reason="r").source)
+    scan.append(ask.receive_instances(scan.case, STUDY, at(200), received=5))
+
+    (complete,) = ask.complete_images(scan.case, at(210), rule="button")
+
+    assert deadline is not None
+    assert complete.payload["deadline_at_us"] == microseconds(deadline)
+    assert scan.append((complete,)).images.deadline_at == deadline
 
 
 def test_one_of_two_studies_leaves_the_case_with_its_clock_and_its_reader() -> None:
