@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from foundation.clock import Clock, SystemClock
 from foundation.database import Database
+from oncall import recall_store
 from oncall.case.intake import StudyDescription
 from oncall.case.regions import StudyKey
 from oncall.channels.console import ConsoleChannel
@@ -54,7 +55,7 @@ class OncallParts:
         self._clock = clock or SystemClock()
         self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
         secret = answer_secret(settings.archive.data_dir)
-        sender = Sender(answer_url=_answer_url(settings), secret=secret)
+        sender = self._sender = Sender(answer_url=_answer_url(settings), secret=secret)
         store, rules = SqlStore(self._database), PublishedRules(self._database)
         self._engine = Engine(store, rules, sender, worker=worker)
         # The pages have an engine of their own: one is for one thread.
@@ -86,6 +87,8 @@ class OncallParts:
         self._database.close()
 
     def _tick(self) -> None:
+        if recall_store.go_on_with_all(self._database, self._clock.now(), self._sender):
+            self._dispatcher.wake()
         if not is_published(self._database):
             return
         now = self._clock.now()
