@@ -210,7 +210,7 @@ def _part_json(part: SwapPart, territory: InForce) -> dict[str, Any]:
 
 
 def _refused(arguments: argparse.Namespace, refusal: SwapRefused, territory: InForce) -> int:
-    print(f"telegarde oncall swap: {refusal.message_en}", file=sys.stderr)
+    print(f"telegarde oncall: {refusal.message_en}", file=sys.stderr)
     if arguments.json:
         result = {
             "error": refusal.message_en,
