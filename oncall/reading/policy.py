@@ -79,7 +79,7 @@ class Preferences:
     warned_fatigue_s: float = 30.0
     alarmed_fatigue_s: float = 120.0
     # Who was told of a case keeps it unless another begins this much sooner and it matters: lists must not flicker.
-    stay_s: float = 5 * _MINUTE
+    stay_s: float = 8 * _MINUTE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
