@@ -15,7 +15,8 @@ from oncall.case.intake import StudyDescription
 from oncall.case.regions import StudyKey
 from oncall.channels.console import ConsoleChannel
 from oncall.channels.email import Security, SmtpChannel, SmtpRelay
-from oncall.channels.http_gateway import HttpChannel
+from oncall.channels.gateway_documents import read_gateways
+from oncall.channels.http_gateway import HttpChannel, HttpGateway
 from oncall.channels.ntfy import ntfy_gateway
 from oncall.channels.port import Channel
 from oncall.dispatch import Dispatcher
@@ -24,6 +25,7 @@ from oncall.engine.metronome import Metronome
 from oncall.engine.published_rules import PublishedRules, is_published
 from oncall.engine.sql_store import SqlStore
 from oncall.notify import Sender
+from oncall.strict_json import parse
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
 from territory.listening import open_port
@@ -148,7 +150,8 @@ def _web(settings: Settings, desk: Desk, secret: bytes) -> WebServer | None:
     anybody = LOOPBACK_HOLDER if settings.is_open_loopback else None
     access = Access(holders={}, anybody=anybody) if web.access_file is None else read_access(web.access_file)
     listener = open_port(web.host, web.port, setting="oncall.web.port (--oncall-port)")
-    return WebServer(make_site(desk, access, secret), listener)
+    taken = {gateway.kind: gateway for gateway in _gateways(settings) if gateway.receipt_secret}
+    return WebServer(make_site(desk, access, secret, taken), listener)
 
 
 def _channels(settings: Settings) -> list[Channel]:
@@ -165,5 +168,18 @@ def _channels(settings: Settings) -> list[Channel]:
             )
         )  # fmt: skip
     if oncall.ntfy_url:
-        channels.append(HttpChannel(ntfy_gateway(oncall.ntfy_url, answer_url=oncall.answer_url or "")))
+        channels.append(HttpChannel(ntfy_gateway(oncall.ntfy_url, answer_url=_answer_url(settings))))
+    # Of two ways for one kind the described gateway wins: it comes last.
+    channels += [HttpChannel(gateway) for gateway in _gateways(settings)]
     return channels
+
+
+def _gateways(settings: Settings) -> tuple[HttpGateway, ...]:
+    oncall = settings.oncall
+    if oncall.gateways_file is None:
+        return ()
+    secrets: dict[str, str] = {}
+    if oncall.gateway_secrets_file is not None:
+        named = parse(oncall.gateway_secrets_file.read_bytes()).members()
+        secrets = {name: value.text(characters_max=1000) for name, value in named.items()}
+    return read_gateways(oncall.gateways_file.read_bytes(), answer_url=_answer_url(settings), secrets=secrets)

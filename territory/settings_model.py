@@ -238,6 +238,8 @@ class Oncall:
     tick_s: float = setting(number(0.1, 60), 1.0)
     answer_url: str | None = setting(text, None)
     ntfy_url: str | None = setting(text, None)
+    gateways_file: Path | None = setting(absolute_path, None)
+    gateway_secrets_file: Path | None = setting(absolute_path, None)
     email: OncallEmail | None = None
     web: OncallWeb | None = None
 
