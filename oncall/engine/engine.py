@@ -440,7 +440,10 @@ class Engine:
         context = self._context(draft, Actor(who=person_id, role="reader"))
         self._is_back(draft, person_id)
         self._call_if_backup(draft, person_id)
-        if case.reading.state in _UNOPENED and self._may_take(draft, case, person_id):
+        may_take = self._may_take(draft, case, person_id)
+        if not may_take and not paging.is_asked(draft, case, person_id):
+            raise Refused("nobody has asked this person, and they may not read the case; nothing has changed")
+        if case.reading.state in _UNOPENED and may_take:
             case = assigning.give(draft, case, person_id, "answered")
             draft.record(case_id, *commands.acknowledge(case, person_id, context, channel=channel))
             # That it is late was said to find somebody: somebody is found.
@@ -518,10 +521,14 @@ class Engine:
 
     def _hear_answer(self, draft: Draft, settled: Settled) -> None:
         assert settled.case_id is not None
-        if settled.reason == "no":
-            self._decline(draft, settled.case_id, settled.person_id, "declined by message")
-        else:
-            self._acknowledge(draft, settled.case_id, settled.person_id, settled.channel.value)
+        try:
+            if settled.reason == "no":
+                self._decline(draft, settled.case_id, settled.person_id, "declined by message")
+            else:
+                self._acknowledge(draft, settled.case_id, settled.person_id, settled.channel.value)
+        except Refused:
+            # A late answer to pages that were taken back: the case is with somebody else, and the news behind it count.
+            log.info("answer_too_late", reason=settled.channel.value)
 
     def _hear_backup(self, draft: Draft, settled: Settled) -> None:
         if settled.state is MessageState.ANSWERED:

@@ -24,7 +24,8 @@ class EnginePolicy:
 
     ``backup_arrival_s`` and ``backup_paid_s`` are those of §3.6; ``horizon_s`` is how far ahead the next shift's
     readers are planned with; ``review_s`` is after how long a case that waits for others is looked at again, which is
-    what makes a next alarm time certain; ``contact_test_s`` is how long before a shift its contact is tried (if
+    what makes a next alarm time certain, ``follow_up_s`` the same for a ready case that no reader is being asked for;
+    ``contact_test_s`` is how long before a shift its contact is tried (if
     ``is_contact_tested``), and ``contact_answer_s`` how long before it the answer must be there; ``night_s`` is how
     long a night's reads count;
     ``backup_answer_s`` is how long a called backup may be silent before the next one is called.
@@ -35,6 +36,7 @@ class EnginePolicy:
     forecast_every_s: float = 60.0
     horizon_s: float = 5400.0
     review_s: float = 1800.0
+    follow_up_s: float = 600.0
     contact_test_s: float = 1800.0
     contact_answer_s: float = 900.0
     night_s: float = 50_400.0

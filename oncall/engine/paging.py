@@ -81,6 +81,16 @@ def tell(draft: Draft, chain: Chain, happening: Happening) -> Chain:
     return after
 
 
+def is_asked(draft: Draft, case: Case, person_id: PersonId) -> bool:
+    """Tell whether a running chain of the case has paged somebody, in this step or an earlier one."""
+    chains = [draft.chain(one.chain_id) for one in case.escalations if one.state in _ALIVE]
+    return any(
+        person_id in chain.paged_before or any(paged.person_id == person_id for paged in chain.paged)
+        for chain in chains
+        if chain is not None
+    )
+
+
 def close(draft: Draft, case: Case, reason: str, mark: str = READER_WANTED) -> None:
     """End the case's running chain of one kind, if there is one."""
     chain_id = running_chain(case, mark)

@@ -49,6 +49,9 @@ TECHNICAL_LADDER: Final = Ladder(
 """Who hears of a transfer that stopped."""
 
 
+_WAITING: Final = frozenset({ReadingState.QUEUED, ReadingState.ASSIGNED})
+
+
 def watch_key(case_id: CaseId) -> str:
     """Return the key of a case's watch timer."""
     return f"{WATCH}:{case_id}"
@@ -73,7 +76,9 @@ def watch(draft: Draft) -> None:
 def next_look(case: Case, rules: InForce, now: datetime) -> datetime:
     """Return when the case is looked at next: its nearest clock, and never later than the policy's review."""
     ahead = [at for _, at in alarms(case, rules, now) if at > now]
-    return min([*ahead, now + timedelta(seconds=rules.engine.review_s)])
+    is_unasked = case.is_ready and case.reading.state in _WAITING and paging.running_chain(case) is None
+    review_s = rules.engine.follow_up_s if is_unasked else rules.engine.review_s
+    return min([*ahead, now + timedelta(seconds=review_s)])
 
 
 def alarms(case: Case, rules: InForce, now: datetime) -> Iterator[tuple[str, datetime]]:
@@ -105,7 +110,10 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
             _breached(draft, draft.case(case.case_id), clock, at)
     case = draft.case(case.case_id)
     is_waiting = case.is_ready and case.reading.state is ReadingState.QUEUED
-    if is_waiting and paging.running_chain(case) is None and timer.payload.get("was_waiting"):
+    # Somebody who cannot read it answered for its reader, and the reader has still not.
+    is_unanswered = case.is_ready and case.reading.state is ReadingState.ASSIGNED
+    is_left = is_unanswered or (is_waiting and timer.payload.get("was_waiting"))
+    if is_left and paging.running_chain(case) is None:
         # Two looks long nobody could be given it, and nobody is being asked: whoever was told has done nothing.
         paging.begin(draft, case, Cause.CAPACITY)
     deadline_at = case.images.deadline_at

@@ -23,7 +23,32 @@ from oncall.rota.coverage import absence_conflicts, coverage_gaps, double_bookin
 from oncall.rota.documents import roster_from_json, roster_to_json
 from oncall.rota.ical import Feed, calendar_text
 from oncall.rota.ledger import ledger
-from oncall.rota.model import Absence, DayKind, Line, LineKind, Override, OverrideKind, Roster, Rotation, ShiftRule
+from oncall.rota.legal import LegalLimits, may_add
+from oncall.rota.legal import Rule as LegalRule
+from oncall.rota.model import (
+    Absence,
+    DayKind,
+    Line,
+    LineKind,
+    Override,
+    OverrideKind,
+    Roster,
+    Rotation,
+    Shift,
+    ShiftRule,
+)
+from oncall.rota.swaps import (
+    SwapAction,
+    SwapContext,
+    SwapPart,
+    SwapRefused,
+    SwapRequest,
+    SwapState,
+    ask,
+    end,
+    take,
+    with_overrides,
+)
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
 from oncall.strict_json import canonical, parse
@@ -219,6 +244,66 @@ def test_complaint_6_leave_over_duty_is_found_and_nobody_on_leave_is_on_duty() -
     assert [(one.person_id, one.span) for one in absence_conflicts(after, within)] == [("anna", hers.span)]
     assert all(shift.person_id != "anna" for shift in after.on_duty(hers.span.start))
     assert [gap.span for gap in coverage_gaps(after, within)] == [hers.span]
+
+
+def tomorrow(planned: Roster) -> tuple[SwapContext, Shift, SwapRequest]:
+    """Return the context of swaps, a shift of anna's that is to come, and her request to be relieved of it."""
+    timeline, _ = year(planned)
+    hers = next(one for one in timeline.shifts if one.person_id == "anna" and one.span.start > BEGIN)
+    known = directory()
+    # Teleradiology is these people's whole work: its share forbids nothing here.
+    persons = {one: replace(person, teleradiology_share_max=1.0) for one, person in known.persons.items()}
+    context = SwapContext(
+        roster=planned, timeline=timeline, directory=replace(known, persons=persons), limits=LegalLimits(),
+        managers=frozenset({PersonId("coline")}),
+    )  # fmt: skip
+    given = SwapPart(line_id=hers.line_id, person_id=hers.person_id, span=hers.span, rule=hers.rule)
+    return context, hers, ask(SwapRequest(swap_id="s1", given=given, created_at=BEGIN), hers.person_id, BEGIN, context)
+
+
+def test_complaint_7_what_is_offered_can_be_taken_and_then_is_on_the_roster() -> None:
+    """Grafana OnCall #4538."""
+    planned = nightly(people=(*PEOPLE, PersonId("bruno"), PersonId("basile")))
+    context, hers, request = tomorrow(planned)
+    free = next(one for one in planned.rotations[0].participants[1:] if not violations_of(context, one, hers))
+
+    taken, overrides = take(request, free, free, BEGIN, context)
+
+    after, _ = year(with_overrides(planned, overrides, "n2"))
+    assert taken.state is SwapState.APPROVED
+    assert [shift.person_id for shift in after.on_duty(hers.span.start)] == [free]
+
+
+def violations_of(context: SwapContext, person_id: PersonId, shift: Shift) -> bool:
+    return bool(
+        may_add(
+            person_id, shift.span, context.roster.lines[0], year(context.roster)[0], context.roster, context.directory,
+            context.limits,
+        )
+    )  # fmt: skip
+
+
+def test_complaint_7_a_swap_that_breaks_the_law_of_rest_is_refused_with_rule_and_shift() -> None:
+    planned = nightly()
+    context, hers, request = tomorrow(planned)
+    night_before = next(one for one in year(planned)[0].shifts if one.span.end.date() == hers.span.start.date())
+
+    with pytest.raises(SwapRefused) as refused:
+        take(request, night_before.person_id, night_before.person_id, BEGIN, context)
+
+    assert {one.rule for one in refused.value.violations} >= {LegalRule.REST_11_H}
+    assert "night" in str(refused.value)
+
+
+def test_complaint_7_a_manager_can_act_for_those_concerned() -> None:
+    """Grafana OnCall #3132, #3106."""
+    context, _, request = tomorrow(nightly())
+
+    withdrawn = end(request, SwapAction.WITHDRAW, PersonId("coline"), BEGIN, context)
+    with pytest.raises(SwapRefused):
+        end(request, SwapAction.WITHDRAW, PersonId("emma"), BEGIN, context)
+
+    assert withdrawn.state is SwapState.WITHDRAWN
 
 
 def test_complaint_8_an_empty_step_does_not_wait() -> None:

@@ -20,7 +20,7 @@ from oncall.case import commands
 from oncall.case.commands import Context, Facts
 from oncall.case.event import CaseId
 from oncall.case.log import body_of, verify_chain
-from oncall.case.regions import ReadingState
+from oncall.case.regions import EscalationState, ReadingState
 from oncall.case.state import Case, fold
 from oncall.chain import ChainState
 from oncall.directory import ChannelKind, PersonId
@@ -69,6 +69,12 @@ def chains_of(store: MemoryStore, case_id: CaseId) -> dict[str, Any]:
     }
 
 
+def is_answered_for(case: Case) -> bool:
+    """Tell whether somebody who cannot read the case answered its pages: it is looked at again soon."""
+    asked = [one for one in case.escalations if one.chain_id.startswith(f"{case.case_id}/r")]
+    return asked[-1].state is EscalationState.ACKNOWLEDGED
+
+
 class NightMachine(RuleBasedStateMachine):
     """Hospitals send, readers answer or do not, channels fail, engines are started anew."""
 
@@ -114,7 +120,11 @@ class NightMachine(RuleBasedStateMachine):
         before = {one.case_id: chains_of(self.store, one.case_id) for one in self.ready()}
         was = running_chain(case)
 
-        self.engine.acknowledge(case.case_id, person, self.now)
+        try:
+            self.engine.acknowledge(case.case_id, person, self.now)
+        except Refused:
+            # Nobody has asked them, and they may not read it.
+            return
 
         after = {one.case_id: chains_of(self.store, one.case_id) for one in self.ready()}
         # Its own chain has stopped, and no other has moved (invariant 6).
@@ -202,7 +212,7 @@ class NightMachine(RuleBasedStateMachine):
             chain_id = running_chain(case)
             alive = None if chain_id is None else chains_of(self.store, case.case_id)[f"chain:{chain_id}"]
             if case.reading.state is ReadingState.ASSIGNED:
-                assert alive is not None, case.case_id
+                assert alive is not None or is_answered_for(case), case.case_id
             if case.reading.state in OPEN:
                 assert alive is None, case.case_id
             if alive is not None:
@@ -268,7 +278,8 @@ def live(seed: int, *, is_started_anew: bool) -> list[str]:
             ready_case(runner, f"C{turn}", now, site_id=site, urgency=urgency, exam=exam)
         elif ready and happening == "answer":
             case = dice.choice(ready)
-            runner.acknowledge(case.case_id, case.reading.assigned_to or dice.choice(READERS), now)
+            if case.reading.assigned_to is not None:
+                runner.acknowledge(case.case_id, case.reading.assigned_to, now)
         elif happening == "open":
             person = dice.choice(READERS)
             turn_of = runner.next_case(person, now)
