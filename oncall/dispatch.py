@@ -111,6 +111,8 @@ class Dispatcher:
                 self._begin(self._due())
             except Unavailable:
                 log.warning("messages_wait_for_the_database")
+            except Exception as error:  # noqa: BLE001  # edge of a thread: pages must go on when one look fails
+                log.error("message_dispatcher_failed", error=type(error).__name__)
             self._wake.wait(poll_s)
             self._wake.clear()
         self._stopping.set()

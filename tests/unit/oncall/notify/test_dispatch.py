@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-import oncall.schema  # noqa: F401  # adds its tables to METADATA
 from benchmarks.peers.message_gateway import message_gateway
 from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
@@ -21,6 +21,7 @@ from oncall.dispatch import Dispatcher
 from oncall.messages import LEASE_S, Message, MessageState, Outcome, Sent
 from oncall.messages_sql import SqlMessages
 from oncall.notify import Sender
+from oncall.schema import oncall_message
 from tests.harness.mail_relay import mail_relay
 from tests.harness.peers import LOOPBACK, wait_until
 from tests.unit.oncall.recall.people import EMAIL, SMS, order, recalled
@@ -181,6 +182,28 @@ def test_a_channel_that_fails_in_a_way_nobody_foresaw_leaves_doubt_and_the_doubt
     with queue.read() as connection:
         (news,) = SqlMessages(connection).news_after(0)
     assert (news.settled.state, news.settled.reason) == (MessageState.UNKNOWN, "interrupted")
+
+
+def test_a_look_that_fails_in_a_way_nobody_foresaw_does_not_end_the_sending(
+    queue: Database, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire, stopping = Wire(EMAIL), threading.Event()
+    dispatcher = Dispatcher(queue, [wire], clock, worker="w1")
+    enqueue(queue, message("first"))
+    with queue.write(durable=True) as connection:
+        connection.execute(update(oncall_message).values(channel="pigeon"))
+    running = threading.Thread(target=dispatcher.run, args=(stopping,), kwargs={"poll_s": 0.02})
+    running.start()
+    wait_until(lambda: "message_dispatcher_failed" in caplog.text, what="the failure", timeout_s=10)
+
+    with queue.write(durable=True) as connection:
+        connection.execute(update(oncall_message).values(channel="email"))
+    wait_until(lambda: states(queue, "first") == [MessageState.SENT], what="the message", timeout_s=10)
+    stopping.set()
+    dispatcher.wake()
+    running.join(10)
+
+    assert wire.taken == ["first"]
 
 
 def test_messages_queued_while_it_runs_are_sent_without_being_asked_for(queue: Database, clock: ManualClock) -> None:
