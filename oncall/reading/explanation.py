@@ -11,6 +11,7 @@ from typing import Final
 from oncall.directory import Directory, PersonId
 from oncall.reading.assignment import AssignmentDecision, Cause
 from oncall.reading.eligibility import Exclusion, Rule
+from oncall.reading.forecast import Forecast, Reason
 from oncall.reading.order import Band
 from oncall.reading.planning import Score
 
@@ -92,6 +93,42 @@ def why_not(
     ]
     rules = [_excluded(each, directory, language) for each in decision.excluded if each.person_id == person_id]
     return (*scores, *rules)
+
+
+_REASONS: Final[Mapping[Reason, Mapping[Language, str]]] = {
+    Reason.HOLDS: {_FR: "l'heure tient, personne n'est rappelé", _EN: "the hour holds, nobody is called"},
+    Reason.WOULD_NOT_HELP: {
+        _FR: "un lecteur de plus n'éviterait pas assez de retards",
+        _EN: "one more reader would not avoid enough",
+    },
+    Reason.CALLS: {_FR: "un lecteur d'astreinte est rappelé", _EN: "a backup reader is called"},
+    Reason.NOBODY_TO_CALL: {_FR: "personne ne peut être rappelé", _EN: "nobody may be called"},
+    Reason.BACKUPS_PRESENT: {
+        _FR: "autant de renforts que prévu sont déjà là ou en route",
+        _EN: "as many backups as may be are there or on their way",
+    },
+}
+
+
+def why_forecast(forecast: Forecast, directory: Directory, language: Language) -> tuple[str, ...]:
+    """Return the forecast in sentences: what is expected, who is called or kept and what it avoids, who may not be."""
+    late, expected = len(forecast.breaches), forecast.expected_breaches
+    reason = _REASONS[forecast.reason][language]
+    if language is _FR:
+        lines = [f"Retards prévus : {late} ouverts, {expected:.0f} avec les arrivées attendues ; {reason}."]
+        called, kept, avoids, until = "rappelé", "reste", "évite", "min à partir de maintenant"
+    else:
+        lines = [f"Predicted late: {late} open, {expected:.0f} with expected arrivals; {reason}."]
+        called, kept, avoids, until = "called", "stays", "avoids", "min from now"
+    if forecast.call is not None:
+        avoided = forecast.call.breaches_avoided
+        lines.append(f"→ {_name(forecast.call.person_id, directory)} {called} ({avoids} {avoided:.1f})")
+    for stay in forecast.stays:
+        more_min = (stay.until_s - forecast.at_s) / 60
+        name = _name(stay.person_id, directory)
+        lines.append(f"→ {name} {kept} {more_min:.0f} {until} ({avoids} {stay.breaches_avoided:.1f})")
+    lines.extend(f"× {_name(person_id, directory)}{_colon(language)}{why}" for person_id, why in forecast.refusals)
+    return tuple(lines)
 
 
 def _choice(decision: AssignmentDecision, directory: Directory, language: Language) -> str:

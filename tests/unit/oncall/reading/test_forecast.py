@@ -6,6 +6,7 @@ import pytest
 
 from oncall.directory import PersonId
 from oncall.reading.board import Board, ExamKind
+from oncall.reading.explanation import Language, why_forecast
 from oncall.reading.forecast import Reason, forecast
 from oncall.reading.policy import DEFAULT
 from tests.unit.oncall.reading.boards import NOW_S, backup, board, case, directory, everybody, person, reader
@@ -106,3 +107,26 @@ def test_an_open_read_that_will_be_late_is_foretold() -> None:
     view = board([case("open", waited_min=58, claimed_by="x", claimed_min_ago=1)], [reader("x")])
     found = forecast(view, everybody(view), DEFAULT)
     assert [read.case_id for read in found.breaches] == ["open"]
+
+
+def test_a_forecast_is_explained_in_french_and_in_english() -> None:
+    kept = reader("k", from_min=-59, until_min=1, is_backup=True)
+    open_read = case("open", claimed_by="k", claimed_min_ago=8)
+    view = crowded(reader("y"), kept, backups=[backup("b", refusal="REST_11_H"), backup("c")], count=14)
+    view = dataclasses.replace(view, cases=(*view.cases, open_read))
+    found = forecast(view, known := everybody(view), DEFAULT)
+    assert found.call is not None
+    french, english = (why_forecast(found, known, language) for language in (Language.FRENCH, Language.ENGLISH))
+    assert french[0].endswith("un lecteur d'astreinte est rappelé.")
+    assert english[0].endswith("a backup reader is called.")
+    assert english[1] == f"→ Dr c called (avoids {found.call.breaches_avoided:.1f})"
+    assert english[2].startswith("→ Dr k stays 11 min from now (avoids ")
+    assert (french[3], english[3]) == ("× Dr b : REST_11_H", "× Dr b: REST_11_H")
+
+
+def test_every_reason_has_words_in_both_languages() -> None:
+    view = board([], [reader("x")])
+    quiet = forecast(view, known := everybody(view), DEFAULT)
+    for reason in Reason:
+        said = [why_forecast(dataclasses.replace(quiet, reason=reason), known, language)[0] for language in Language]
+        assert said[0] != said[1]
