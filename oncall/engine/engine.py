@@ -29,7 +29,7 @@ from oncall.case.regions import ReadingState
 from oncall.case.state import Case, fold
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, due, paging, relay, watching
+from oncall.engine import assigning, contact_tests, due, paging, relay, rematch, watching
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
@@ -105,12 +105,16 @@ class Engine:
     # Commands
 
     def open_case(self, case_id: CaseId, request: NewRequest, now: datetime, *, actor: Actor = SYSTEM) -> Case:
-        """Begin a case with a submitted request (T0); the same request again changes nothing."""
+        """Begin a case with a submitted request (T0); the same request again changes nothing.
+
+        A request whose study came before it joins the study's case: the returned case is then merged into that one.
+        """
 
         def decide(draft: Draft) -> None:
             if self._known(draft, case_id) is None:
                 context = self._context(draft, actor)
                 draft.record(case_id, *commands.open_from_request(request, context))
+                rematch.join_waiting_study(draft, case_id)
 
         self._commit(now, decide)
         return self.case(case_id)
