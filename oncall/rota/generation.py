@@ -18,7 +18,7 @@ from oncall.rota.model import Roster, ShiftPlan
 from oncall.spans import Span
 
 # What a planner waits for at a screen.
-SEARCH_S_MAX: Final = 40.0
+SEARCH_S_MAX: Final = 30.0
 
 
 class CapKind(StrEnum):

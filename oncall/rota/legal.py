@@ -277,13 +277,19 @@ def _double_bookings(works: Sequence[Work], limits: LegalLimits, about: Work | N
         for other in works[place + 1 :]:
             if other.start_s >= work.end_s:
                 break
-            if (about is None or work is about or other is about) and not _is_together(work, other):
+            if (about is None or work is about or other is about) and not _is_together(work, other, zone):
                 texts = legal_texts.booked_twice(work.shift, other.shift, zone)
                 yield _violation(Rule.DOUBLE_BOOKING, Severity.LAW, (work, other), texts)
 
 
-def _is_together(one: Work, other: Work) -> bool:
-    """Tell whether two overlapping works go together: two duties at home, or a call taken out of one."""
+def _is_together(one: Work, other: Work, zone: ZoneInfo) -> bool:
+    """Tell whether two overlapping works go together: two duties at home, a call taken out of one, or one seat.
+
+    Two shifts of one line overlap when its hand-over falls into the hour that the clocks repeat: still one seat.
+    """
+    earlier, later = sorted((one, other), key=_place)
+    if one.shift.line_id == other.shift.line_id and _wall_h(earlier.end_s, later.start_s, zone) == 0:
+        return True
     if one.is_home and other.is_home:
         return one.shift.line_id != other.shift.line_id
     home, duty = (one, other) if one.is_home else (other, one)

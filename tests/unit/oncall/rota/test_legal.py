@@ -211,6 +211,18 @@ def test_a_call_is_refused_to_somebody_who_reads_already() -> None:
     assert Rule.DOUBLE_BOOKING in rules(added(span(date(2026, 6, 1), "22:00", "23:00"), [reading], is_emergency=True))
 
 
+def test_a_hand_over_in_the_repeated_hour_is_no_double_booking_of_who_stays() -> None:
+    evening = shift(date(2026, 10, 24), "18:30", "02:30")
+    repeated = Span(start=evening.span.start, end=evening.span.end + timedelta(hours=1))
+    morning = shift(date(2026, 10, 25), "02:30", "06:00")
+
+    both = [Shift(line_id=evening.line_id, person_id=ANNE, span=repeated, origin="plan:1"), morning]
+
+    assert repeated.overlaps(morning.span)
+    assert broken(both) == ()
+    assert rules(broken([both[0], shift(date(2026, 10, 25), "01:00", "06:00")])) == [Rule.DOUBLE_BOOKING]
+
+
 def test_an_absence_forbids_every_shift_in_it() -> None:
     away = Absence(person_id=ANNE, span=span(date(2026, 6, 1), "00:00", "23:00"), kind="leave")
 
