@@ -48,6 +48,9 @@ DECISIONS_MAX: Final = 16
 NEWS_CONSUMER: Final = "oncall.engine.news"
 """Whose cursor on what became of messages."""
 
+NO: Final = frozenset({"no", "declined", "not_coming"})
+"""Answers to a message that are a no; any other is a yes."""
+
 _BEFORE_BOOT: Final = timedelta(hours=24)
 # Facts that change who should read what.
 _MOVES_THE_BOARD: Final = frozenset(
@@ -526,7 +529,7 @@ class Engine:
     def _hear_answer(self, draft: Draft, settled: Settled) -> None:
         assert settled.case_id is not None
         try:
-            if settled.reason == "no":
+            if settled.reason in NO:
                 self._decline(draft, settled.case_id, settled.person_id, "declined by message")
             else:
                 self._acknowledge(draft, settled.case_id, settled.person_id, settled.channel.value)
@@ -536,7 +539,7 @@ class Engine:
 
     def _hear_backup(self, draft: Draft, settled: Settled) -> None:
         if settled.state is MessageState.ANSWERED:
-            self._answer_backup(draft, settled.person_id, is_coming=settled.reason != "no")
+            self._answer_backup(draft, settled.person_id, is_coming=settled.reason not in NO)
         elif settled.is_failure and settled.person_id in draft.duty.backups:
             self._answer_backup(draft, settled.person_id, is_coming=False)
 

@@ -7,6 +7,7 @@ Invariants: a case has at most one chain that looks for a reader; it ends when s
 longer to be read, and an answer ends it and no other.
 """
 
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -135,8 +136,33 @@ def raised(draft: Draft, case: Case) -> None:
             tell(draft, chain, Raised(urgency=case.urgency))
 
 
-def callees_of(draft: Draft, case: Case) -> dict[Target, tuple[Callee, ...]]:
+def callees_of(draft: Draft, case: Case) -> Mapping[Target, tuple[Callee, ...]]:
     """Return whom each target of a ladder means for this case now, with the law asked about backups."""
+    return _Callees(draft, case)
+
+
+class _Callees(Mapping[Target, tuple[Callee, ...]]):
+    """Callees, resolved when a step asks for them; the law only when backups are meant, because that costs most."""
+
+    def __init__(self, draft: Draft, case: Case) -> None:
+        self._draft = draft
+        self._case = case
+        self._found: dict[bool, Mapping[Target, tuple[Callee, ...]]] = {}
+
+    def __getitem__(self, target: Target) -> tuple[Callee, ...]:
+        is_law_asked = target is Target.BACKUP
+        if is_law_asked not in self._found:
+            self._found[is_law_asked] = _resolved(self._draft, self._case, is_law_asked=is_law_asked)
+        return self._found[is_law_asked][target]
+
+    def __iter__(self) -> Iterator[Target]:
+        return iter(Target)
+
+    def __len__(self) -> int:
+        return len(Target)
+
+
+def _resolved(draft: Draft, case: Case, *, is_law_asked: bool) -> Mapping[Target, tuple[Callee, ...]]:
     rules, now = draft.rules, draft.now
     lines = rules.lines
     on_duty = [(lines[shift.line_id], shift) for shift in rules.timeline.on_duty(now) if shift.line_id in lines]
@@ -145,7 +171,7 @@ def callees_of(draft: Draft, case: Case) -> dict[Target, tuple[Callee, ...]]:
         if line.kind is not LineKind.DUTY and refusals.get(shift.person_id) == SILENCE:
             # Of those at home or above, one silence is no reason not to ask about another case.
             del refusals[shift.person_id]
-        if line.kind is LineKind.BACKUP and shift.person_id not in draft.duty.backups:
+        if is_law_asked and line.kind is LineKind.BACKUP and shift.person_id not in draft.duty.backups:
             reason = refusal(shift.person_id, shift.line_id, now, rules)
             if reason:
                 refusals.setdefault(shift.person_id, reason)

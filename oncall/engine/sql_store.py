@@ -38,6 +38,7 @@ class SqlStore:
         self._database = database
 
     def events_after(self, position: int) -> Sequence[Positioned]:
+        """See `Store.events_after`."""
         with self._database.read() as connection:
             rows = connection.execute(
                 select(oncall_case_event)
@@ -47,6 +48,7 @@ class SqlStore:
             return [Positioned(row.position, event_of(row.body, row.hash)) for row in rows]
 
     def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
+        """See `Store.events_since`."""
         since_us = microseconds(opened_at)
         wanted = select(oncall_case.c.case_id).where(or_(oncall_case.c.is_open, oncall_case.c.opened_at_us >= since_us))
         of_the_night = (oncall_case_event.c.case_id.like(f"{STREAM_PREFIX}%")) & (
@@ -61,6 +63,7 @@ class SqlStore:
             return [Positioned(row.position, event_of(row.body, row.hash)) for row in rows]
 
     def events_of(self, case_id: CaseId) -> Sequence[Event]:
+        """See `Store.events_of`."""
         with self._database.read() as connection:
             rows = connection.execute(
                 select(oncall_case_event)
@@ -70,14 +73,17 @@ class SqlStore:
             return [event_of(row.body, row.hash) for row in rows]
 
     def cursor(self, consumer: str) -> int:
+        """See `Store.cursor`."""
         with self._database.read() as connection:
             return outbox.read_cursor(connection, consumer)
 
     def stated_after(self, position: int, topics: Sequence[str]) -> Sequence[outbox.OutboxEvent]:
+        """See `Store.stated_after`."""
         with self._database.read() as connection:
             return outbox.read_after(connection, position, topics=topics)
 
     def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        """See `Store.studies_of_uid`."""
         link = oncall_study_link.c
         with self._database.read() as connection:
             rows = connection.execute(
@@ -88,14 +94,17 @@ class SqlStore:
             return [(StudyKey(row.issuer, row.study_instance_uid), CaseId(row.case_id)) for row in rows]
 
     def news_after(self, position: int) -> Sequence[News]:
+        """See `Store.news_after`."""
         with self._database.read() as connection:
             return SqlMessages(connection).news_after(position)
 
     def head(self) -> int:
+        """See `Store.head`."""
         with self._database.read() as connection:
             return _head(connection)
 
     def commit(self, changes: Changes, *, head: int, worker: str, now: datetime) -> Sequence[Positioned]:
+        """See `Store.commit`."""
         with self._database.write(durable=True) as connection:
             if _head(connection) != head:
                 raise HeadMoved("another decision was committed meanwhile; decide again")
@@ -114,6 +123,7 @@ class SqlStore:
         return added
 
     def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
+        """See `Store.lease_due`."""
         # Nothing due is the rule, and reading takes no writer's lock.
         due_at = self.next_due_at()
         if due_at is None or due_at > now:
@@ -122,18 +132,22 @@ class SqlStore:
             return SqlTimers(connection).lease_due(now, worker=worker, limit=limit)
 
     def find_timer(self, timer_key: str) -> Timer | None:
+        """See `Store.find_timer`."""
         with self._database.read() as connection:
             return SqlTimers(connection).find(timer_key)
 
     def timers_of(self, case_id: CaseId) -> tuple[Timer, ...]:
+        """See `Store.timers_of`."""
         with self._database.read() as connection:
             return SqlTimers(connection).of_case(case_id)
 
     def next_due_at(self) -> datetime | None:
+        """See `Store.next_due_at`."""
         with self._database.read() as connection:
             return SqlTimers(connection).next_due_at()
 
     def case_of_study(self, study: StudyKey) -> CaseId | None:
+        """See `Store.case_of_study`."""
         with self._database.read() as connection:
             found = connection.execute(
                 select(oncall_study_link.c.case_id).where(
@@ -145,6 +159,7 @@ class SqlStore:
 
     @contextmanager
     def queue(self) -> Iterator[Messages]:
+        """See `Store.queue`."""
         with self._database.write(durable=True) as connection:
             yield SqlMessages(connection)
 
