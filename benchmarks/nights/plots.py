@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -31,12 +32,12 @@ def draw(
     colours = dict(zip(CONTENDERS, _COLOURS, strict=True))
     figure, axes = plt.subplots(2, 3, figsize=(15, 8.6))
 
-    def lines(axis: object, values: Mapping[str, Sequence[float]], title: str, label: str) -> None:
+    def lines(axis: Any, values: Mapping[str, Sequence[float]], title: str, label: str) -> None:
         for name, series in values.items():
             width = 2.4 if name == ours else 1.2
-            axis.plot(volumes, series, marker="o", ms=3, lw=width, color=colours[name])  # type: ignore[attr-defined]
+            axis.plot(volumes, series, marker="o", ms=3, lw=width, color=colours[name])
         _dress(axis, title, label)
-        axis.set_xticks(volumes)  # type: ignore[attr-defined]
+        axis.set_xticks(volumes)
 
     def per_volume(value: str) -> dict[str, list[float]]:
         return {name: [getattr(summaries[volume][name], value) or 0.0 for volume in volumes] for name in names}
@@ -78,8 +79,8 @@ def draw(
     plt.close(figure)
 
 
-def _dress(axis: object, title: str, label: str) -> None:
-    axis.set_title(title, fontsize=10)  # type: ignore[attr-defined]
-    axis.set_ylabel(label)  # type: ignore[attr-defined]
-    axis.set_xlabel("cases a night")  # type: ignore[attr-defined]
-    axis.spines[["top", "right"]].set_visible(False)  # type: ignore[attr-defined]
+def _dress(axis: Any, title: str, label: str) -> None:
+    axis.set_title(title, fontsize=10)
+    axis.set_ylabel(label)
+    axis.set_xlabel("cases a night")
+    axis.spines[["top", "right"]].set_visible(False)

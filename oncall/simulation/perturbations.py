@@ -40,7 +40,7 @@ class Silence:
     _awake_since_min: dict[str, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._dice = Random(self.seed)  # noqa: S311 - a simulation, and its draws must repeat
+        self._dice = Random(self.seed)  # noqa: S311  # a simulation, and its draws must repeat
 
     def worked(self, person: str, now_min: Decimal) -> None:
         """Note that somebody is awake: they came, read or answered."""
@@ -76,7 +76,7 @@ class DropOut:
 
 def with_burst(night: Night, *, seed: int, at_min: Decimal, casualties: int) -> Night:
     """Return the night with an accident: polytraumas from one hospital within an hour (§3.5: 15 to 40)."""
-    dice = Random(seed)  # noqa: S311 - a simulation, and its draws must repeat
+    dice = Random(seed)  # noqa: S311  # a simulation, and its draws must repeat
     exam = next(exam for exam in EXAMS if exam.kind is ExamKind.WHOLE_BODY)
     site = night.cases[0].arrived.site
     added = []
