@@ -58,3 +58,16 @@ def test_a_request_of_another_patient_stays_a_case_of_its_own(store: Store) -> N
     assert (opened.request.state, opened.is_open) == (RequestState.SUBMITTED, True)
     assert runner.case(SCAN).request.state is RequestState.UNANNOUNCED
     assert opened.identity.state is IdentityState.KNOWN
+
+
+def test_an_equal_accession_number_of_another_patient_blocks_the_request_and_joins_nothing(store: Store) -> None:
+    runner = engine(store)
+    runner.run_due(BEGIN)
+    run_until(runner, at(5))
+    unannounced = replace(request(), accession_number="A1")
+    runner.record_opening(SCAN, commands.open_unannounced(unannounced, STUDY, Context(now=at(5)), rule="night"), at(5))
+
+    opened = runner.open_case(ORDER, replace(unannounced, patient_key="key-of-another"), at(8))
+
+    assert (opened.identity.state, opened.is_open) == (IdentityState.BLOCKED, True)
+    assert runner.case(SCAN).request.state is RequestState.UNANNOUNCED
