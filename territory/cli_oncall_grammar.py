@@ -132,7 +132,11 @@ def _add_simulate(commands: _Commands) -> None:
 
 def _add_plan_blanc(commands: _Commands) -> None:
     command = _command(commands, "plan-blanc", "Recall the staff in parallel, or drill it.")
-    command.add_argument("--drill", action="store_true", help="page nobody: show who would be called, and how fast")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--drill", action="store_true", help="page nobody: show who would be called, and how fast")
+    how.add_argument(
+        "--for-real", metavar="WORD", help="call everybody now; WORD is PLAN-BLANC, so that no slip does it"
+    )
     command.add_argument("--site", action="append", default=[], metavar="SITE", help="only people of these hospitals")
     command.add_argument("--role", action="append", default=[], metavar="ROLE", help="only people of these roles")
     command.add_argument(

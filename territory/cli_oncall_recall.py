@@ -1,5 +1,7 @@
 """``telegarde oncall plan-blanc``: the staff of the territory recalled in parallel.
 
+For real it writes the recall and its messages; the channels are those of the node that serves, so one must.
+
 Invariant: with ``--drill`` nobody can be paged: what a drill makes has no address, and the only channel that it is
 given records (`oncall.drill`).
 """
@@ -13,34 +15,35 @@ from typing import Any, Final
 
 from foundation.clock import Clock
 from foundation.errors import Refused
-from oncall import drill
+from oncall import drill, recall_store
 from oncall.directory import Person, Role
+from oncall.notify import Sender
 from oncall.plan_blanc import RecallOrder, recalled
 from territory.cli_oncall_place import InForce, load_in_force, local_text, open_database
 from territory.cli_output import answer
 from territory.cli_tables import print_rows
+from territory.data_location import location_of
+from territory.node_lock import running_node
+from territory.oncall_process import answer_secret
+from territory.settings_model import CONFIGURATION_NAME
 
 _ID_BYTES: Final = 3
+REAL_WORD: Final = "PLAN-BLANC"
 
 
 def run(arguments: argparse.Namespace, clock: Clock) -> int:
-    """Run ``plan-blanc --drill``."""
+    """Run ``plan-blanc``, as a drill or for real."""
+    if arguments.for_real is not None:
+        return _recall(arguments, clock)
     if not arguments.drill:
         raise Refused(
-            "from here a plan blanc can only be drilled: add --drill; a real one is started where the channels are, on "
-            "the page of the node that telegarde serve runs"
+            f"a drill or for real? --drill pages nobody and shows who would be called; --for-real {REAL_WORD} calls "
+            "everybody now"
         )
     now = clock.now().astimezone(UTC)
     with open_database(arguments) as database:
         territory = load_in_force(database)
-        people = _people(arguments, territory)
-        order = RecallOrder(
-            recall_id=f"drill-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(_ID_BYTES)}",
-            place=", ".join(arguments.site) or "territory",
-            zone=territory.zone,
-            people=recalled(people),
-            started_by=arguments.by,
-        )
+        order = _order(arguments, territory, now, "drill")
         recorder = drill.Recorder()
         began_s = time.monotonic()
         with database.write(durable=True) as connection:
@@ -78,6 +81,56 @@ def run(arguments: argparse.Namespace, clock: Clock) -> int:
     rest = {key: value for key, value in result.items() if key != "people"}
     answer(arguments, rest, title="DRILL: nobody was paged")
     return 0
+
+
+def _recall(arguments: argparse.Namespace, clock: Clock) -> int:
+    if arguments.for_real != REAL_WORD:
+        raise Refused(f"nobody was called: write --for-real {REAL_WORD} to call everybody now")
+    data_dir = location_of(arguments).data_dir
+    if running_node(data_dir) is None:
+        raise Refused(
+            "nobody was called: the channels are those of the node, and none serves this directory; start telegarde "
+            "serve, or telephone by your paper list"
+        )
+    now = clock.now().astimezone(UTC)
+    with open_database(arguments) as database:
+        territory = load_in_force(database)
+        order = _order(arguments, territory, now, "recall")
+        sender = Sender(answer_url=_answer_url(arguments), secret=answer_secret(data_dir))
+        with database.write(durable=True) as connection:
+            called = recall_store.start(connection, order, now, sender)
+    answer(
+        arguments,
+        {
+            "recall_id": order.recall_id,
+            "is_drill": False,
+            "started_at": local_text(now, territory.zone),
+            "recalled": len(order.people),
+            "queued": called,
+        },
+        title="PLAN BLANC: everybody is being called",
+    )
+    return 0 if called == len(order.people) else 1
+
+
+def _order(arguments: argparse.Namespace, territory: InForce, now: datetime, kind: str) -> RecallOrder:
+    return RecallOrder(
+        recall_id=f"{kind}-{now:%Y%m%dT%H%M%S}-{secrets.token_hex(_ID_BYTES)}",
+        place=", ".join(arguments.site) or "territory",
+        zone=territory.zone,
+        people=recalled(_people(arguments, territory)),
+        started_by=arguments.by,
+    )
+
+
+def _answer_url(arguments: argparse.Namespace) -> str:
+    # A node that is open on loopback has no configuration: its recall carries no link, and is answered by telephone.
+    configuration = arguments.config or (arguments.data / CONFIGURATION_NAME if arguments.data else None)
+    if configuration is None or not configuration.exists():
+        return ""
+    from territory.settings import load
+
+    return load(configuration).oncall.answer_url or ""
 
 
 def _people(arguments: argparse.Namespace, territory: InForce) -> list[Person]:

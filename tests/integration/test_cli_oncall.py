@@ -17,6 +17,7 @@ from foundation.errors import Refused
 from oncall.strict_json import DocumentInvalid
 from territory import cli, cli_oncall
 from territory.demo_oncall import put_in_force
+from territory.node_lock import NodeLock
 from tests.harness.peers import run_telegarde
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -314,9 +315,28 @@ def test_a_drill_pages_nobody_and_shows_everybody(data: Path, oncall: Command) -
     assert oncall("plan-blanc", data, "--drill", "--role", "radiologist")[1]["recalled"] == 30
 
 
-def test_a_plan_blanc_that_is_no_drill_is_refused_here(made: Path, oncall: Command) -> None:
-    with pytest.raises(Refused, match="--drill"):
-        oncall("plan-blanc", made)
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [((), "--drill"), (("--for-real", "yes"), "PLAN-BLANC"), (("--for-real", "PLAN-BLANC"), "telegarde serve")],
+    ids=["neither", "a slip", "no node"],
+)
+def test_a_plan_blanc_needs_its_word_and_a_node_that_serves(
+    made: Path, oncall: Command, said: tuple[str, ...], why: str
+) -> None:
+    with pytest.raises(Refused, match=why):
+        oncall("plan-blanc", made, *said)
+
+
+def test_a_plan_blanc_for_real_queues_a_call_for_everybody(data: Path, oncall: Command) -> None:
+    # What a node does that serves this directory; what is queued here no channel takes.
+    lock = NodeLock(data)
+    try:
+        lock.describe({"http_host": "127.0.0.1", "http_port": 1, "aet": "TELEGARDE"})
+        code, started = oncall("plan-blanc", data, "--for-real", "PLAN-BLANC", "--role", "radiologist", "--by", "c05")
+    finally:
+        lock.release()
+
+    assert (code, started["recalled"], started["queued"], started["is_drill"]) == (0, 30, 30, False)
 
 
 def test_a_simulated_night_has_the_rosters_readers_and_is_the_same_again(made: Path, oncall: Command) -> None:
