@@ -199,6 +199,12 @@ class Desk:
                 return board_of_drill(connection, order)
             return recall_store.board_of(connection, recall_id)
 
+    def end_recall(self, recall_id: str) -> bool:
+        """End a recall: what no channel has yet is taken back. False when it is not running."""
+        now = self.now()
+        with self._database.write(durable=True) as connection:
+            return recall_store.end(connection, recall_id, now)
+
     def recalls(self) -> list[tuple[str, bool]]:
         """Return the newest recalls: id, and whether a drill."""
         with self._database.read() as connection:

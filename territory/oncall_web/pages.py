@@ -126,9 +126,12 @@ def plan_blanc(site: Site, request: Request, holder: Holder, sent: dict[str, Any
 
 
 def recall_board(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
-    """Show who was called, how, what they say and when they come."""
+    """Show who was called, how, what they say and when they come; its button ends the recall."""
     del sent, holder
     recall_id = str(request.path_params["recall_id"])
+    if request.method == "POST":
+        site.desk.end_recall(recall_id)
+        return RedirectResponse(f"/oncall/plan-blanc/{recall_id}", status_code=HTTPStatus.SEE_OTHER)
     board = site.desk.recall_board(recall_id)
     rules = site.desk.in_force()
     zone = ZoneInfo(rules.roster.lines[0].time_zone if rules.roster.lines else "UTC")
@@ -164,7 +167,7 @@ PAGES: Final[tuple[tuple[str, tuple[str, ...], May | None, Handler], ...]] = (
     ("/oncall/request", ("GET", "POST"), May.REQUEST, request_form),
     ("/oncall/a/{token}", ("GET", "POST"), None, answer),
     ("/oncall/plan-blanc", ("GET", "POST"), May.RECALL, plan_blanc),
-    ("/oncall/plan-blanc/{recall_id}", ("GET",), May.RECALL, recall_board),
+    ("/oncall/plan-blanc/{recall_id}", ("GET", "POST"), May.RECALL, recall_board),
     ("/oncall/login", ("GET", "POST"), None, login),
 )
 """Address, methods, what a token must be good for, and who answers."""

@@ -87,6 +87,7 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "answer.unknown": ("Ce lien ne répond à aucun message.", "This link answers no message."),
     "arrives_in": ("Arrivée dans (minutes)", "Arrival in (minutes)"),
     "recall.start": ("Rappeler tout le personnel", "Recall the whole staff"),
+    "recall.end": ("Terminer : n'appeler plus personne", "End: call nobody any more"),
     "recall.drill": ("Exercice : personne n'est appelé", "Drill: nobody is called"),
     "recall.confirm": (
         "Pour un rappel réel, écrivez le nom de l'hôpital",

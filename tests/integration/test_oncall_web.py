@@ -289,6 +289,9 @@ def test_a_drill_pages_nobody_and_a_real_recall_needs_the_name_written_out(web: 
     people = [one for one in in_force.directory.persons.values() if SiteId(SITES[0]) in one.sites | one.privileges]
     assert _messages(web) == len(people) > 30
 
+    assert web.ask("/oncall/plan-blanc/r-2", {}).status == 303
+    assert hand_over(web) == []
+
 
 def hand_over(web: Web) -> list[str]:
     """Do what channels do: take every message, and say that it went out; return the providers' ids."""
