@@ -1,7 +1,7 @@
 """Escalation ladders as data: who is told in which order, and how long each is given to answer.
 
-A ladder belongs to a line or a site and is published like every other policy; `oncall.escalation` climbs a snapshot of
-it. Seconds throughout. Source: `oncall_domain.md` 4.2 ESCALATION (L0 to L5), 4.3 C3.
+A roster carries ladders and its lines name them (`oncall.rota.model`); `oncall.escalation` climbs a snapshot of one.
+Seconds throughout. Source: `oncall_domain.md` 4.2 ESCALATION (L0 to L5), 4.3 C3.
 """
 
 from collections.abc import Mapping

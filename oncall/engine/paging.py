@@ -8,7 +8,7 @@ longer to be read, and an answer ends it and no other.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from oncall import escalation
@@ -39,7 +39,8 @@ from oncall.engine.boards import refusal
 from oncall.engine.draft import Draft
 from oncall.ladder import Ladder, Target
 from oncall.notify import NoticeKind, Words, case_code, notice_message, page_message
-from oncall.rota.model import LineKind
+from oncall.rota.model import LineKind, Shift
+from oncall.spans import Span
 
 SILENCE: Final = "silence"
 """Why somebody counts as unavailable until they do anything."""
@@ -59,7 +60,7 @@ def running_chain(case: Case, mark: str = READER_WANTED) -> str | None:
 
 def begin(draft: Draft, case: Case, cause: Cause, *, mark: str = READER_WANTED, ladder: Ladder | None = None) -> None:
     """Begin a chain for a case; its first page goes out with this decision."""
-    chosen = ladder or draft.rules.ladder
+    chosen = ladder or ladder_for(draft, case)
     chain_id = f"{case.case_id}/{mark}{case.seq}"
     draft.record(
         case.case_id,
@@ -70,6 +71,28 @@ def begin(draft: Draft, case: Case, cause: Cause, *, mark: str = READER_WANTED, 
     subject = Subject(case_id=case.case_id, site_id=case.site_id, urgency=case.urgency)
     chain = escalation.begin(chosen, subject, draft.now, chain_id=chain_id, cause=cause)
     tell(draft, chain, Due(callees=callees_of(draft, case)))
+
+
+def ladder_for(draft: Draft, case: Case) -> Ladder:
+    """Return the ladder of the assigned reader's line; that in force for everybody when the line, or nobody, has one.
+
+    Who comes on duty within the horizon is given cases already: the line that counts is then the one they come to.
+    """
+    rules, now, person_id = draft.rules, draft.now, case.reading.assigned_to
+    if person_id is None or not rules.roster.ladders:
+        return rules.ladder
+    within = Span(start=now, end=now + timedelta(seconds=rules.engine.horizon_s))
+    lines = rules.lines
+    places = {line_id: place for place, line_id in enumerate(lines)}
+
+    def rank(shift: Shift) -> tuple[bool, datetime, bool, int]:
+        line = lines[shift.line_id]
+        is_elsewhere = bool(line.sites) and case.site_id not in line.sites
+        return is_elsewhere, max(shift.span.start, now), line.kind is not LineKind.DUTY, places[shift.line_id]
+
+    shifts = [shift for shift in rules.timeline.shifts_of(person_id, within) if shift.line_id in lines]
+    own = None if not shifts else rules.roster.ladder_of(lines[min(shifts, key=rank).line_id])
+    return own or rules.ladder
 
 
 def tell(draft: Draft, chain: Chain, happening: Happening) -> Chain:

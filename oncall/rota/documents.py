@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 from oncall.directory import Directory, LineId, PersonId, ProviderId, SiteId
+from oncall.ladder_documents import ladder_from_json, ladder_to_json
 from oncall.public_holidays import is_commune
 from oncall.rota.model import (
     Absence,
@@ -33,12 +34,13 @@ from oncall.strict_json import DocumentInvalid, Record, Value, duplicates
 FORMAT: Final = "telegarde-roster/1"
 # A hundred hospitals with twenty years of history; more is a mistake in the document.
 LINES_MAX: Final = 500
+LADDERS_MAX: Final = 500
 ROTATIONS_MAX: Final = 5_000
 SHIFTS_MAX: Final = 500_000
 _WITHIN_ONE_MAX: Final = 1_000
 _PRIORITY_MAX: Final = 1_000
 _SHIFTS_PER_TURN_MAX: Final = 1_000
-_SECTIONS: Final = ("rotations", "plans", "overrides", "absences", "sessions", "history")
+_SECTIONS: Final = ("rotations", "plans", "overrides", "absences", "sessions", "history", "ladders")
 
 _Item = TypeVar("_Item")
 
@@ -58,6 +60,7 @@ def roster_to_json(roster: Roster) -> dict[str, Any]:
         "sessions": [_session_to_json(one) for one in roster.sessions],
         "history": [_history_to_json(one) for one in roster.history],
         "frozen_until": roster.frozen_until and _instant(roster.frozen_until),
+        "ladders": [ladder_to_json(one) for one in roster.ladders],
     }
     return {key: value for key, value in written.items() if value or key == "lines"}
 
@@ -89,9 +92,12 @@ def roster_from_json(document: Value, directory: Directory | None = None) -> Ros
         "absences": reading.section("absences", _absence, SHIFTS_MAX),
         "sessions": reading.section("sessions", _session, SHIFTS_MAX),
         "history": reading.section("history", _history, SHIFTS_MAX),
+        "ladders": reading.section("ladders", ladder_from_json, LADDERS_MAX),
     }
     problems = reading.problems
-    for section, attribute in (("lines", "line_id"), ("plans", "shift_id"), ("overrides", "override_id")):
+    for section, attribute in (
+        ("lines", "line_id"), ("plans", "shift_id"), ("overrides", "override_id"), ("ladders", "ladder_id")
+    ):  # fmt: skip
         problems += duplicates(section, [getattr(one, attribute) for one in parts[section]])
     if not problems:
         problems += _dangling_lines(parts)
@@ -124,7 +130,13 @@ class _Reading:
 
 def _dangling_lines(parts: Mapping[str, tuple[Any, ...]]) -> list[str]:
     known = {line.line_id for line in parts["lines"]}
-    return [
+    ladders = {None, *(ladder.ladder_id for ladder in parts["ladders"])}
+    nowhere = [
+        f"lines[{number}].ladder_id: {line.ladder_id} is no ladder of this roster"
+        for number, line in enumerate(parts["lines"])
+        if line.ladder_id not in ladders
+    ]
+    return nowhere + [
         f"{section}[{number}].line_id: {one.line_id} is no line of this roster"
         for section in ("rotations", "plans", "overrides")
         for number, one in enumerate(parts[section])
@@ -154,7 +166,9 @@ def _dangling_names(parts: Mapping[str, tuple[Any, ...]], directory: Directory) 
 
 
 def _line(value: Value) -> Line:
-    record = value.record(("line_id", "name", "kind", "provider_id", "time_zone", "commune"), ("rules", "sites"))
+    record = value.record(
+        ("line_id", "name", "kind", "provider_id", "time_zone", "commune"), ("rules", "sites", "ladder_id")
+    )
     commune = record["commune"].text()
     if not is_commune(commune):
         raise record["commune"].wrong("an INSEE commune code like 42218 is wanted: public holidays depend on it")
@@ -167,6 +181,7 @@ def _line(value: Value) -> Line:
         commune=commune,
         rules=tuple(record.each("rules", _rule, items_max=_WITHIN_ONE_MAX)),
         sites=frozenset(SiteId(name) for name in record.each("sites", Value.text, items_max=_WITHIN_ONE_MAX)),
+        ladder_id=record.get("ladder_id", Value.text, None),
     )
 
 
@@ -293,7 +308,8 @@ def _line_to_json(line: Line) -> dict[str, Any]:
             for rule in line.rules
         ],
     }
-    return written | ({"sites": sorted(line.sites)} if line.sites else {})
+    optional = {"sites": sorted(line.sites), "ladder_id": line.ladder_id}
+    return written | {key: value for key, value in optional.items() if value}
 
 
 def _rotation_to_json(rotation: Rotation) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 
 from oncall.directory import LineId, PersonId, ProviderId, SiteId
+from oncall.ladder import Ladder
 from oncall.spans import Span
 
 
@@ -70,6 +71,8 @@ class Line:
     rules: tuple[ShiftRule, ...]
     # Sites that this line serves; empty means all.
     sites: frozenset[SiteId] = frozenset()
+    # The roster's ladder for cases of who is on this line; None means the engine's own.
+    ladder_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +180,8 @@ class Roster:
     Raises
     ------
     ValueError
-        If an id is there twice, a rotation, plan or override is of no line, or history goes beyond `frozen_until`.
+        If an id is there twice, a rotation, plan or override is of no line, a line's ladder is not there, or history
+        goes beyond `frozen_until`.
     """
 
     version: str
@@ -189,6 +193,7 @@ class Roster:
     sessions: tuple[Session, ...] = ()
     history: tuple["Shift", ...] = ()
     frozen_until: datetime | None = None
+    ladders: tuple[Ladder, ...] = ()
 
     def __post_init__(self) -> None:
         line_ids = [line.line_id for line in self.lines]
@@ -196,6 +201,7 @@ class Roster:
             ("line", line_ids),
             ("plan", [plan.shift_id for plan in self.plans]),
             ("override", [override.override_id for override in self.overrides]),
+            ("ladder", [ladder.ladder_id for ladder in self.ladders]),
         ):
             if twice := [one for one, count in Counter(ids).items() if count > 1]:
                 message = f"each {kind} of a roster has an id of its own; twice there: {', '.join(sorted(twice))}"
@@ -205,6 +211,10 @@ class Roster:
         if unknown := named - set(line_ids):
             names = ", ".join(sorted(unknown))
             message = f"rotations, plans and overrides are of a line of the roster; no such line: {names}"
+            raise ValueError(message)
+        wanted = {line.ladder_id for line in self.lines if line.ladder_id is not None}
+        if unknown_ladders := wanted - {ladder.ladder_id for ladder in self.ladders}:
+            message = f"lines name a ladder of the roster; no such ladder: {', '.join(sorted(unknown_ladders))}"
             raise ValueError(message)
         frozen_until = self.frozen_until
         if self.history and (frozen_until is None or any(shift.span.end > frozen_until for shift in self.history)):
@@ -217,6 +227,10 @@ class Roster:
             if line.line_id == line_id:
                 return line
         raise KeyError(line_id)
+
+    def ladder_of(self, line: Line) -> Ladder | None:
+        """Return the ladder that a line names; None when it names none."""
+        return next((ladder for ladder in self.ladders if ladder.ladder_id == line.ladder_id), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from oncall.directory import Directory, LineId, Person, PersonId, Provider, ProviderId, ProviderKind, Role, Site, SiteId
+from oncall.ladder import Ladder, Step, Target
+from oncall.reading.board import Urgency
 from oncall.rota.documents import roster_from_json, roster_to_json
 from oncall.rota.model import (
     Absence,
@@ -24,6 +26,28 @@ from oncall.strict_json import DocumentInvalid, Value, canonical, parse
 from tests.unit.oncall.rota.timeline_parts import READER, override, plan, span, turns, utc
 
 SITE = SiteId("roanne")
+SHORT = Ladder(
+    ladder_id="two nights' rule",
+    version="3",
+    steps=(
+        Step(
+            level=0,
+            target=Target.ASSIGNED_READER,
+            wait_s={Urgency.P1: 60.0, Urgency.P2: 120.0, Urgency.P3: 240.0},
+            repage_after_s=dict.fromkeys(Urgency, 45.5),
+            pages_max=3,
+        ),
+        Step(
+            level=4,
+            target=Target.COORDINATOR,
+            wait_s=dict.fromkeys(Urgency, 90.0),
+            repage_after_s=dict.fromkeys(Urgency, 90.0),
+            persons_max=2,
+        ),
+    ),
+    rounds=2,
+    alarm_repeat_s=120.0,
+)
 EVERYTHING = Roster(
     version="2026-03",
     lines=(
@@ -39,6 +63,7 @@ EVERYTHING = Roster(
                 ShiftRule(name="jour", start=time(8, 30), end=time(18, 30), days=DayKind.SUNDAY_OR_HOLIDAY),
             ),
             sites=frozenset({SITE}),
+            ladder_id=SHORT.ladder_id,
         ),
         Line(
             line_id=LineId("backup"),
@@ -85,6 +110,7 @@ EVERYTHING = Roster(
         ),
     ),
     frozen_until=utc("2026-01-10T00:00"),
+    ladders=(SHORT,),
 )
 DIRECTORY = Directory(
     sites={SITE: Site(site_id=SITE, name="Roanne", time_zone="Europe/Paris", commune="42187")},
@@ -155,6 +181,21 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
         (put("sessions", 0, "site_id", value="Paris"), r"sessions\[0\].site_id: Paris is not in the directory"),
         (put("lines", 0, "provider_id", value="nobody"), r"lines\[0\].provider_id: nobody is not in the directory"),
         (put("frozen_until", value="2026-01-01T20:00Z"), "history of a roster ends by its frozen_until"),
+        (put("lines", 1, "ladder_id", value="none"), r"lines\[1\].ladder_id: none is no ladder of this roster"),
+        (put("ladders", value=[]), r"lines\[0\].ladder_id: two nights' rule is no ladder"),
+        (put("ladders", 0, "steps", value=[]), r"ladders\[0\].steps: at least one step"),
+        (put("ladders", 0, "steps", 1, "level", value=0), r"ladders\[0\].steps: .*of a higher level"),
+        (
+            put("ladders", 0, "steps", 0, "target", value="senior"),
+            r"ladders\[0\].steps: the first step .*assigned_reader",
+        ),
+        (
+            put("ladders", 0, "steps", 1, "target", value="hospital"),
+            r"steps\[1\].target: the hospital is alarmed after",
+        ),
+        (put("ladders", 0, "steps", 0, "wait_s", value={"p1": 60}), r"steps\[0\].wait_s.p2: is missing"),
+        (put("ladders", 0, "steps", 0, "wait_s", "p1", value=0), r"steps\[0\].wait_s.p1: a number from 10 to 1800"),
+        (put("ladders", 0, "rounds", value=0), r"ladders\[0\].rounds: a whole number from 1"),
         (put("frozen_until", value=None), "history of a roster ends by its frozen_until"),
     ],
 )
@@ -196,6 +237,8 @@ def test_history_outlives_the_contract_of_whom_it_names() -> None:
         pytest.param({"lines": (EVERYTHING.lines[0],) * 2}, "twice", id="a line twice"),
         pytest.param({"lines": ()}, "no such line", id="rotations of no line"),
         pytest.param({"plans": (EVERYTHING.plans[0],) * 2}, "twice", id="a plan twice"),
+        pytest.param({"ladders": ()}, "no such ladder", id="a line's ladder that is not there"),
+        pytest.param({"ladders": (SHORT, SHORT)}, "twice", id="a ladder twice"),
         pytest.param({"frozen_until": None}, "frozen_until", id="history of what is not frozen"),
     ],
 )

@@ -1,0 +1,84 @@
+"""Chains of pages within the engine: each line climbs its own ladder, as it was when the chain began."""
+
+from dataclasses import replace
+from typing import Final
+
+from oncall.case.event import CaseId
+from oncall.directory import LineId
+from oncall.engine.engine import Engine
+from oncall.engine.in_force import FixedRules, InForce
+from oncall.engine.ports import Store
+from oncall.ladder import Ladder, Step, Target
+from oncall.reading.board import Urgency
+from oncall.rota.model import Roster
+from tests.harness.small_territory import BEGIN, SENDER, at, engine, in_force, ready_case, roster, run_until
+
+_MINUTE_S: Final = dict.fromkeys(Urgency, 60.0)
+SHORT: Final = Ladder(
+    ladder_id="short",
+    version="7",
+    steps=tuple(
+        Step(level=level, target=target, wait_s=_MINUTE_S, repage_after_s=_MINUTE_S, pages_max=1)
+        for level, target in enumerate((Target.ASSIGNED_READER, Target.COORDINATOR))
+    ),
+)
+
+
+def with_ladder(planned: Roster, *line_ids: str, ladder: Ladder = SHORT) -> Roster:
+    """Return a roster some of whose lines name a ladder."""
+    lines = tuple(
+        replace(line, ladder_id=ladder.ladder_id) if line.line_id in map(LineId, line_ids) else line
+        for line in planned.lines
+    )
+    return replace(planned, lines=lines, ladders=(ladder,))
+
+
+def told(store: Store, case_id: str) -> list[str]:
+    """Return who the chain that looks for a reader has told, in order, each once."""
+    return list(
+        dict.fromkeys(
+            event.fact.payload["person_id"]
+            for event in store.events_of(CaseId(case_id))
+            if event.type == "escalation.notified" and event.fact.payload["chain_id"].split("/")[1].startswith("r")
+        )
+    )
+
+
+def ladders(store: Store, case_id: str) -> set[str]:
+    events = [event for event in store.events_of(CaseId(case_id)) if event.type == "escalation.notified"]
+    return {event.fact.payload["ladder_version"] for event in events}
+
+
+def restarted(store: Store, rules: InForce) -> Engine:
+    return Engine(store, FixedRules(rules), SENDER, worker="two")
+
+
+def test_a_line_with_a_ladder_of_its_own_climbs_that_one(store: Store) -> None:
+    # Only boris reads for the east: he is on reader2.
+    runner = engine(store, in_force(with_ladder(roster(), "reader2")))
+    ready_case(runner, "C1", BEGIN, site_id="east")
+
+    run_until(runner, at(2))
+
+    assert told(store, "C1") == ["boris", "coline", "elsa"]
+    assert ladders(store, "C1") == {"short/7"}
+
+
+def test_a_line_without_one_climbs_the_ladder_of_everybody(store: Store) -> None:
+    runner = engine(store, in_force(with_ladder(roster(), "reader1")))
+    ready_case(runner, "C1", BEGIN, site_id="east")
+
+    run_until(runner, at(2))
+
+    assert told(store, "C1") == ["boris"]
+    assert ladders(store, "C1") == {"default/1"}
+
+
+def test_a_ladder_published_in_the_night_changes_no_chain_that_has_begun(store: Store) -> None:
+    runner = engine(store, in_force(with_ladder(roster(), "reader2")))
+    ready_case(runner, "C1", BEGIN, site_id="east")
+
+    run_until(restarted(store, in_force()), at(2))
+
+    assert told(store, "C1") == ["boris", "coline", "elsa"]
+    assert ladders(store, "C1") == {"short/7"}
