@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from oncall.chain import Callee
-from oncall.directory import ContactDuty, Directory, Person, PersonId, Site, SubSpecialty
+from oncall.directory import ChannelKind, ContactDuty, Directory, Person, PersonId, Site, SubSpecialty
 from oncall.ladder import Target
 from oncall.rota.model import Line, LineKind, Shift
 
@@ -20,6 +20,9 @@ ALARMED_DUTIES = (
     ContactDuty.ADMINISTRATOR_ON_DUTY,
     ContactDuty.RADIOGRAPHER,
 )
+
+# Whom a hospital calls itself when every page went unanswered.
+_CALLED_BACK = (Target.COORDINATOR, Target.ASSIGNED_READER, Target.SENIOR, Target.ANOTHER_READER)
 
 
 def callees(
@@ -81,6 +84,21 @@ def hospital_callees(site: Site, directory: Directory) -> tuple[Callee, ...]:
     named = [person_id for duty in ALARMED_DUTIES for person_id in site.contacts.get(duty, ())]
     people = _once(directory.persons[person_id] for person_id in named if person_id in directory.persons)
     return tuple(Callee(person_id=person.person_id, methods=person.contact_methods) for person in people)
+
+
+def phone_to_call(found: Mapping[Target, Sequence[Callee]], *, alarmed: PersonId) -> str:
+    """Return the number that a hospital calls when nobody answered; empty when nobody on duty has one.
+
+    The coordinator, then the reader who has the case, the senior and the other readers: silence on one channel does not
+    mean that a voice does not wake them. Never the number of who is alarmed.
+    """
+    for target in _CALLED_BACK:
+        for callee in found.get(target, ()):
+            numbers = {method.kind: method.address for method in reversed(callee.methods)}
+            number = numbers.get(ChannelKind.VOICE) or numbers.get(ChannelKind.SMS) or ""
+            if number and callee.person_id != alarmed:
+                return number
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -36,6 +36,7 @@ class NoticeKind(StrEnum):
     BACKUP_CALL = "backup_call"
     BACKUP_RELEASED = "backup_released"
     HANDOVER = "handover"
+    HANDOVER_ALARM = "handover_alarm"
     RECALL = "recall"
     RECALL_ENDED = "recall_ended"
     ROSTER = "roster"
@@ -45,7 +46,7 @@ Kind = PageKind | NoticeKind
 
 # Somebody waits for the answer: nothing may hold these back.
 URGENT: Final[frozenset[Kind]] = frozenset(
-    {*PageKind, NoticeKind.BACKUP_CALL, NoticeKind.RECALL, NoticeKind.CONTACT_TEST}
+    {*PageKind, NoticeKind.BACKUP_CALL, NoticeKind.RECALL, NoticeKind.CONTACT_TEST, NoticeKind.HANDOVER_ALARM}
 )
 
 
@@ -97,6 +98,13 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (NoticeKind.BACKUP_RELEASED, "en"): "Backup released, {place}, at {deadline}. Thank you.",
         (NoticeKind.HANDOVER, "fr"): "Relève {place} à {deadline}: {count} dossiers ouverts. {link}",
         (NoticeKind.HANDOVER, "en"): "Handover {place} at {deadline}: {count} open cases. {link}",
+        (NoticeKind.HANDOVER_ALARM, "fr"): (
+            "RELEVE NON ACCEPTEE par {place} à {deadline}: {count} dossiers ouverts. Vu: {link}"
+        ),
+        (
+            NoticeKind.HANDOVER_ALARM,
+            "en",
+        ): "HANDOVER NOT ACCEPTED by {place} at {deadline}: {count} open cases. Seen: {link}",
         (NoticeKind.RECALL, "fr"): "PLAN BLANC {place}: rappel du personnel. Répondez avec votre délai: {link}",
         (NoticeKind.RECALL, "en"): "MASS CASUALTY PLAN {place}: you are recalled. Answer with your delay: {link}",
         (NoticeKind.RECALL_ENDED, "fr"): "Plan blanc {place} levé à {deadline}. Merci.",
@@ -158,7 +166,7 @@ def written(kind: Kind, words: Words, *, language: str, channel: ChannelKind) ->
         "code": " ".join(words.code) if is_spoken else words.code,
         "place": words.place,
         "deadline": _wall_time(words.deadline_at, words.zone),
-        "phone": words.phone or _NO_PHONE[spoken_in],
+        "phone": (" ".join(words.phone) if is_spoken else words.phone) or _NO_PHONE[spoken_in],
         "link": _SPOKEN[spoken_in] if is_spoken else words.link,
         "count": str(words.count),
     }

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from oncall import escalation
-from oncall.callees import callees
+from oncall.callees import callees, phone_to_call
 from oncall.case.event import CaseId
 from oncall.case.regions import EscalationState
 from oncall.case.state import Case
@@ -30,6 +30,7 @@ from oncall.chain import (
     Happening,
     Page,
     PageFailed,
+    PageKind,
     Raised,
     Record,
     Subject,
@@ -38,7 +39,7 @@ from oncall.directory import PersonId
 from oncall.engine.boards import refusal
 from oncall.engine.draft import Draft
 from oncall.ladder import Ladder, Target
-from oncall.notify import NoticeKind, Words, case_code, notice_message, page_message
+from oncall.notify import page_message
 from oncall.rota.model import LineKind, Shift
 from oncall.spans import Span
 
@@ -211,39 +212,6 @@ def _resolved(draft: Draft, case: Case, *, is_law_asked: bool) -> Mapping[Target
     )
 
 
-def notice(
-    draft: Draft, person_id: PersonId, kind: NoticeKind, message_key: str, *, case: Case | None = None,
-    place: str = "", zone: str = "Europe/Paris", count: int = 0, at_s: float = 0.0, chain_id: str = "",
-) -> bool:  # fmt: skip
-    """Queue a message that no chain waits for, by the person's first method; False when they have none."""
-    person = draft.rules.directory.persons.get(person_id)
-    if person is None or not person.contact_methods:
-        return False
-    site = None if case is None else draft.rules.directory.sites[case.site_id]
-    words = Words(
-        place=place if site is None else site.name,
-        zone=zone if site is None else site.time_zone,
-        code="" if case is None else case_code(case.case_id),
-        urgency=None if case is None else case.urgency,
-        deadline_at=draft.now + timedelta(seconds=at_s),
-        count=count,
-    )
-    draft.messages.append(
-        notice_message(
-            message_key,
-            kind,
-            words,
-            person,
-            person.contact_methods[0],
-            draft.now,
-            sender=draft.sender,
-            chain_id=chain_id,
-            case_id=None if case is None else case.case_id,
-        )
-    )
-    return True
-
-
 def _do(draft: Draft, case_id: CaseId, action: Action) -> None:
     match action:
         case Record(fact=fact):
@@ -257,6 +225,9 @@ def _do(draft: Draft, case_id: CaseId, action: Action) -> None:
 def _page(draft: Draft, page: Page) -> None:
     directory = draft.rules.directory
     case = draft.case(page.subject.case_id)
+    phone = ""
+    if page.kind is PageKind.HOSPITAL_ALARM:
+        phone = phone_to_call(callees_of(draft, case), alarmed=page.person_id)
     draft.messages.append(
         page_message(
             page,
@@ -265,5 +236,6 @@ def _page(draft: Draft, page: Page) -> None:
             draft.now,
             sender=draft.sender,
             deadline_at=case.images.deadline_at,
+            phone=phone,
         )
     )

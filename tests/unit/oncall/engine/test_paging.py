@@ -1,17 +1,28 @@
-"""Chains of pages within the engine: each line climbs its own ladder, as it was when the chain began."""
+"""Chains of pages within the engine: whose ladder a chain climbs, and whom the hospital is told to call."""
 
 from dataclasses import replace
 from typing import Final
 
 from oncall.case.event import CaseId
-from oncall.directory import LineId
+from oncall.directory import ChannelKind, Directory, LineId, PersonId
 from oncall.engine.engine import Engine
 from oncall.engine.in_force import FixedRules, InForce
 from oncall.engine.ports import Store
 from oncall.ladder import Ladder, Step, Target
 from oncall.reading.board import Urgency
 from oncall.rota.model import Roster
-from tests.harness.small_territory import BEGIN, SENDER, at, engine, in_force, ready_case, roster, run_until
+from tests.harness.small_territory import (
+    BEGIN,
+    SENDER,
+    at,
+    directory,
+    engine,
+    in_force,
+    ready_case,
+    roster,
+    run_until,
+    without_contacts,
+)
 
 _MINUTE_S: Final = dict.fromkeys(Urgency, 60.0)
 SHORT: Final = Ladder(
@@ -49,6 +60,17 @@ def ladders(store: Store, case_id: str) -> set[str]:
     return {event.fact.payload["ladder_version"] for event in events}
 
 
+def alarm(store: Store, case_id: str) -> str:
+    """Return the text of the hospital's first alarm."""
+    with store.queue() as queue:
+        waiting = queue.lease(ChannelKind.SMS, at(2), worker="sender", limit=99).messages
+    return next(one.text for one in waiting if one.case_id == case_id and one.text.startswith("ALERTE"))
+
+
+def number_of(known: Directory, person_id: str) -> str:
+    return known.persons[PersonId(person_id)].contact_methods[0].address
+
+
 def restarted(store: Store, rules: InForce) -> Engine:
     return Engine(store, FixedRules(rules), SENDER, worker="two")
 
@@ -82,3 +104,21 @@ def test_a_ladder_published_in_the_night_changes_no_chain_that_has_begun(store: 
 
     assert told(store, "C1") == ["boris", "coline", "elsa"]
     assert ladders(store, "C1") == {"short/7"}
+
+
+def test_the_hospital_is_told_the_coordinators_number_when_nobody_answered(store: Store) -> None:
+    runner = engine(store, in_force(with_ladder(roster(), "reader2")))
+    ready_case(runner, "C1", BEGIN, site_id="east")
+
+    run_until(runner, at(2))
+
+    assert f"Appelez {number_of(directory(), 'coline')}." in alarm(store, "C1")
+
+
+def test_without_a_coordinators_number_it_is_told_the_readers(store: Store) -> None:
+    runner = engine(store, in_force(with_ladder(roster(), "reader2"), without_contacts(directory(), "coline")))
+    ready_case(runner, "C1", BEGIN, site_id="east")
+
+    run_until(runner, at(2))
+
+    assert f"Appelez {number_of(directory(), 'boris')}." in alarm(store, "C1")

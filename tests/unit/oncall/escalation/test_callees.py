@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, time
 
-from oncall.callees import callees, contact_defects
+from oncall.callees import callees, contact_defects, phone_to_call
+from oncall.chain import Callee
 from oncall.directory import (
     ChannelKind,
     Competence,
@@ -122,3 +123,37 @@ def test_contacts_that_would_break_an_escalation_are_found_before_a_night_does()
         ("unknown_person", "zed"),
         ("no_hospital_contact", "ambert"),
     ]
+
+
+def reachable(name: str, *methods: tuple[ChannelKind, str]) -> Callee:
+    return Callee(
+        person_id=PersonId(name),
+        methods=tuple(ContactMethod(kind=kind, address=address) for kind, address in methods),
+    )
+
+
+def test_a_hospital_calls_the_coordinator_by_voice_before_anybody_else() -> None:
+    coordinator = reachable(
+        "coline",
+        (ChannelKind.EMAIL, "coline@example.org"),
+        (ChannelKind.SMS, "+33600000001"),
+        (ChannelKind.VOICE, "+33600000002"),
+        (ChannelKind.VOICE, "+33600000003"),
+    )
+    reader = reachable("ann", (ChannelKind.VOICE, "+33600000009"))
+
+    found = {Target.ASSIGNED_READER: (reader,), Target.COORDINATOR: (coordinator,)}
+
+    assert phone_to_call(found, alarmed=PersonId("doctor")) == "+33600000002"
+
+
+def test_nobody_is_told_to_call_themselves_or_an_address_without_a_number() -> None:
+    mail_only = reachable("coline", (ChannelKind.EMAIL, "coline@example.org"))
+    reader = reachable("ann", (ChannelKind.SMS, "+33600000009"))
+    senior = reachable("sam", (ChannelKind.SMS, "+33600000008"))
+
+    found = {Target.COORDINATOR: (mail_only,), Target.ASSIGNED_READER: (reader,), Target.SENIOR: (senior,)}
+
+    assert phone_to_call(found, alarmed=PersonId("doctor")) == "+33600000009"
+    assert phone_to_call(found, alarmed=PersonId("ann")) == "+33600000008"
+    assert phone_to_call({Target.COORDINATOR: (mail_only,)}, alarmed=PersonId("doctor")) == ""

@@ -88,6 +88,7 @@ def test_a_voice_is_given_no_link_to_spell(kind: PageKind | NoticeKind) -> None:
 
     assert "http" not in text
     assert "7K2QXM" not in text
+    assert "33477" not in text, "a number is said digit by digit"
 
 
 def test_the_two_hours_of_one_name_are_told_apart() -> None:
