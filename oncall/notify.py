@@ -101,10 +101,9 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (NoticeKind.HANDOVER_ALARM, "fr"): (
             "RELEVE NON ACCEPTEE par {place} à {deadline}: {count} dossiers ouverts. Vu: {link}"
         ),
-        (
-            NoticeKind.HANDOVER_ALARM,
-            "en",
-        ): "HANDOVER NOT ACCEPTED by {place} at {deadline}: {count} open cases. Seen: {link}",
+        (NoticeKind.HANDOVER_ALARM, "en"): (
+            "HANDOVER NOT ACCEPTED by {place} at {deadline}: {count} open cases. Seen: {link}"
+        ),
         (NoticeKind.RECALL, "fr"): "PLAN BLANC {place}: rappel du personnel. Répondez avec votre délai: {link}",
         (NoticeKind.RECALL, "en"): "MASS CASUALTY PLAN {place}: you are recalled. Answer with your delay: {link}",
         (NoticeKind.RECALL_ENDED, "fr"): "Plan blanc {place} levé à {deadline}. Merci.",

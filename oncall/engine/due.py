@@ -1,6 +1,6 @@
 """What is done when a timer is due, within a decision: one function for each kind of timer.
 
-For: steps of chains, the minute's forecast, handover at a change of shift, silence of a called backup. Not for: taking
+For: steps of chains, the minute's forecast and the backups that it calls, notices that nobody answers. Not for: taking
 the timer, which whoever calls does in the same decision, or the clock.
 
 Invariants: each function is told the present time and may be late; it does one step and sets what is due next.
@@ -17,21 +17,21 @@ from oncall.case.regions import ReadingState
 from oncall.chain import Chain, ChainState, Due
 from oncall.contact_test import BookBackup
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, paging, watching
+from oncall.engine import assigning, contact_tests, handovers, notices, paging, watching
 from oncall.engine.boards import board_at, refusal
 from oncall.engine.draft import CHAIN_TIMER, Draft
 from oncall.engine.duty import DutyType
+from oncall.engine.notices import Notice
 from oncall.engine.paging import SILENCE
 from oncall.ladder import Target
 from oncall.notify import NoticeKind
 from oncall.reading.forecast import BackupCall, BackupStay, Forecast, forecast
-from oncall.reading.handover import Handover, handover
 from oncall.rota.model import LineKind
 from oncall.timers import Timer
 
 FORECAST: Final = "forecast"
-HANDOVER: Final = "handover"
-BACKUP_ANSWER: Final = "backup_answer"
+BACKUP: Final = "backup"
+"""Begins the names of notices that call a backup."""
 
 _SEEN_LATELY: Final = timedelta(minutes=20)
 
@@ -106,7 +106,15 @@ def watch_due(draft: Draft, timer: Timer) -> None:
 def forecast_due(draft: Draft, timer: Timer) -> None:
     """Ask every minute whether the hour will hold; call, keep or release backups."""
     every = timedelta(seconds=draft.rules.engine.forecast_every_s)
-    draft.set_timer(Timer(timer_key=FORECAST, kind=FORECAST, due_at=_next_beat(timer.due_at, every, draft.now)))
+    draft.set_timer(
+        Timer(
+            timer_key=FORECAST,
+            kind=FORECAST,
+            due_at=_next_beat(timer.due_at, every, draft.now),
+            # Kept with the beat, so that a change while no engine ran is seen by the next one.
+            payload={"providers": handovers.pass_baton(draft, timer.payload.get("providers", {}))},
+        )
+    )
     if not draft.duty.backups and not any(case.is_ready for case in draft.every_case()):
         return
     found = _forecast(draft)
@@ -149,30 +157,10 @@ def call_backup(
             breaches_avoided=avoided,
         )
     )
-    key = f"backup:{person_id}:{microseconds(draft.now)}"
-    in_s = (arrives_at - draft.now).total_seconds()
-    if not paging.notice(draft, person_id, NoticeKind.BACKUP_CALL, key, place="Telegarde", at_s=in_s, chain_id=key):
+    answer_s = draft.rules.engine.backup_answer_s
+    name = f"{BACKUP}:{person_id}"
+    if not notices.tell(draft, name, person_id, NoticeKind.BACKUP_CALL, about_at=arrives_at, answer_s=answer_s):
         draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason="no_contact_method"))
-        return
-    draft.set_timer(
-        Timer(
-            timer_key=f"{BACKUP_ANSWER}:{person_id}",
-            kind=BACKUP_ANSWER,
-            due_at=draft.now + timedelta(seconds=draft.rules.engine.backup_answer_s),
-            payload={"person_id": person_id, "called_at_us": microseconds(draft.now)},
-        )
-    )
-
-
-def backup_answer_due(draft: Draft, timer: Timer) -> None:
-    """A called backup has not answered: call the next one, now."""
-    person_id = PersonId(timer.payload["person_id"])
-    backup = draft.duty.backups.get(person_id)
-    is_same = backup is not None and microseconds(backup.called_at) == timer.payload["called_at_us"]
-    if backup is None or not is_same or backup.confirmed_at is not None:
-        return
-    draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason=SILENCE))
-    call_next(draft)
 
 
 def call_next(draft: Draft) -> None:
@@ -229,8 +217,8 @@ def _release(draft: Draft) -> None:
         if backup.until > draft.now or backup.person_id in busy:
             continue
         draft.record_duty(draft.fact(DutyType.BACKUP_RELEASED, person_id=backup.person_id))
-        key = f"released:{backup.person_id}:{microseconds(backup.called_at)}"
-        paging.notice(draft, backup.person_id, NoticeKind.BACKUP_RELEASED, key, place="Telegarde")
+        name = f"released:{backup.person_id}"
+        notices.tell(draft, name, backup.person_id, NoticeKind.BACKUP_RELEASED, about_at=draft.now)
 
 
 def _note_refusal(draft: Draft, person_id: PersonId, why: str) -> None:
@@ -242,38 +230,31 @@ def _note_refusal(draft: Draft, person_id: PersonId, why: str) -> None:
         draft.set_timer(Timer(timer_key=key, kind="forget", due_at=draft.now + timedelta(hours=1)))
 
 
-def handover_due(draft: Draft, timer: Timer) -> None:
-    """At a change of shift: who leaves hands over what they have not opened, with a list; who comes is told."""
-    rules, now = draft.rules, draft.now
-    set_handover_timer(draft)
-    before = set(rules.on(LineKind.DUTY, timer.due_at - timedelta(microseconds=1)))
-    after = set(rules.on(LineKind.DUTY, now))
-    leaving, arriving = frozenset(before - after), frozenset(after - before)
-    for person_id in sorted(leaving | arriving):
-        if draft.duty.unavailable.get(person_id) == SILENCE:
-            draft.record_duty(draft.fact(DutyType.READER_BACK, person_id=person_id))
-    if not leaving and not arriving:
+def notice_due(draft: Draft, timer: Timer) -> None:
+    """A notice was not answered, or no channel has said that it took it: another method, or what giving up means."""
+    notice = notices.of_row(timer.payload)
+    go_on(draft, notice, SILENCE if notice.answer_s else notices.UNCONFIRMED)
+
+
+def go_on(draft: Draft, notice: Notice, reason: str) -> None:
+    """Send a notice by the next method, or do what must be done when somebody cannot be reached."""
+    if notices.go_on(draft, notice, reason):
         return
-    found = handover(assigning.board(draft), leaving, arriving, rules.directory, rules.reading)
-    _offer(draft, found, timer.due_at)
-    assigning.assign(draft)
+    match notice.kind:
+        case NoticeKind.BACKUP_CALL:
+            _replace_backup(draft, notice.person_id, reason)
+        case NoticeKind.HANDOVER if notice.answer_s:
+            handovers.given_up(draft, notice, reason)
+        case NoticeKind.HANDOVER_ALARM:
+            handovers.given_up(draft, notice, reason)
 
 
-def _offer(draft: Draft, found: Handover, at: datetime) -> None:
-    items = [[item.case_id, item.state.value, item.from_person, item.to_person, item.is_kept] for item in found.items]
-    draft.record_duty(
-        draft.fact(DutyType.HANDOVER_OFFERED, leaving=list(found.leaving), arriving=list(found.arriving), items=items)
-    )
-    for person_id in found.arriving:
-        key = f"handover:{person_id}:{microseconds(at)}"
-        paging.notice(draft, person_id, NoticeKind.HANDOVER, key, place="Telegarde", count=len(found.items))
-
-
-def set_handover_timer(draft: Draft) -> None:
-    """Set the timer of the next change of shift."""
-    change = draft.rules.timeline.next_change(draft.now)
-    if change is not None:
-        draft.set_timer(Timer(timer_key=HANDOVER, kind=HANDOVER, due_at=change))
+def _replace_backup(draft: Draft, person_id: PersonId, reason: str) -> None:
+    """A called backup has not answered, or no channel reaches them: call the next one, now."""
+    backup = draft.duty.backups.get(person_id)
+    if backup is not None and backup.confirmed_at is None:
+        draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason=reason))
+        call_next(draft)
 
 
 def forget_due(_draft: Draft, _timer: Timer) -> None:
@@ -287,8 +268,8 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         CHAIN_TIMER: chain_due,
         watching.WATCH: watch_due,
         FORECAST: forecast_due,
-        HANDOVER: handover_due,
-        BACKUP_ANSWER: backup_answer_due,
+        handovers.HANDOVER: handovers.due,
+        notices.NOTICE: notice_due,
         contact_tests.LOOK: contact_look_due,
         contact_tests.TEST: contact_test_due,
         "forget": forget_due,
@@ -301,8 +282,8 @@ def ensure_timers(draft: Draft) -> None:
     """Set what must always be set: the forecast's beat and the next change of shift."""
     if draft.timer(FORECAST) is None:
         draft.set_timer(Timer(timer_key=FORECAST, kind=FORECAST, due_at=draft.now))
-    if draft.timer(HANDOVER) is None:
-        set_handover_timer(draft)
+    if draft.timer(handovers.HANDOVER) is None:
+        handovers.set_timer(draft)
     contact_tests.ensure_timer(draft)
 
 

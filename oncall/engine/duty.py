@@ -40,7 +40,10 @@ class DutyType(StrEnum):
     CONTACT_TEST_SENT = "contact_test.sent"
     CONTACT_TEST_ANSWERED = "contact_test.answered"
     CONTACT_TEST_FAILED = "contact_test.failed"
+    NOTICE_REPEATED = "notice.repeated"
+    NO_NOTIFICATION_SENT = "duty.no_notification_sent"
     ESCALATION = "duty.escalation"
+    ESCALATION_ACKNOWLEDGED = "duty.escalation_acknowledged"
     DOCUMENTS_CHANGED = "documents.changed"
     ACTION_FAILED = "action.failed"
 

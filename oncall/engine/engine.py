@@ -29,7 +29,7 @@ from oncall.case.regions import ReadingState
 from oncall.case.state import Case, fold
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, due, paging, relay, rematch, watching
+from oncall.engine import assigning, contact_tests, due, handovers, notices, paging, relay, rematch, watching
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
@@ -199,6 +199,7 @@ class Engine:
                 if case.reading.claimed_by is None:
                     case = assigning.give(draft, case, person_id, "opened")
             self._is_back(draft, person_id)
+            handovers.opened(draft, person_id)
             draft.record(case_id, *commands.claim(case, person_id, context, transaction_uid=transaction_uid))
             self._end_chains(draft, case_id, "opened")
 
@@ -223,7 +224,7 @@ class Engine:
 
     def accept_handover(self, person_id: PersonId, now: datetime) -> None:
         """A reader who has come takes over the list: recorded, with the time from which they answer for it."""
-        self._commit(now, lambda draft: draft.record_duty(draft.fact(DutyType.HANDOVER_ACCEPTED, person_id=person_id)))
+        self._commit(now, lambda draft: handovers.accept(draft, person_id, "accepted"))
 
     def set_unavailable(self, person_id: PersonId, now: datetime, *, reason: str) -> None:
         """A reader is gone (ill, network down): their unopened cases go to others at once, opened ones back."""
@@ -495,7 +496,7 @@ class Engine:
     def _answer_backup(self, draft: Draft, person_id: PersonId, *, is_coming: bool) -> None:
         if person_id not in draft.duty.backups:
             return
-        draft.cancel_timer(f"{due.BACKUP_ANSWER}:{person_id}")
+        notices.close(draft, f"{due.BACKUP}:{person_id}")
         if is_coming:
             draft.record_duty(draft.fact(DutyType.BACKUP_CONFIRMED, person_id=person_id))
             return
@@ -510,13 +511,13 @@ class Engine:
 
     def _hear(self, draft: Draft, news: News) -> None:
         settled = news.settled
-        if settled.chain_id.startswith("backup:"):
-            self._hear_backup(draft, settled)
-            return
         if settled.chain_id.startswith(contact_tests.PREFIX):
             due.book(draft, contact_tests.hear(draft, settled))
             return
-        if settled.case_id is None or draft.find(settled.case_id) is None:
+        if settled.case_id is None:
+            self._hear_notice(draft, settled)
+            return
+        if draft.find(settled.case_id) is None:
             return
         if settled.state is MessageState.ANSWERED:
             self._hear_answer(draft, settled)
@@ -537,11 +538,23 @@ class Engine:
             # A late answer to pages that were taken back: the case is with somebody else, and the news behind it count.
             log.info("answer_too_late", reason=settled.channel.value)
 
-    def _hear_backup(self, draft: Draft, settled: Settled) -> None:
-        if settled.state is MessageState.ANSWERED:
-            self._answer_backup(draft, settled.person_id, is_coming=settled.reason not in NO)
-        elif settled.is_failure and settled.person_id in draft.duty.backups:
-            self._answer_backup(draft, settled.person_id, is_coming=False)
+    def _hear_notice(self, draft: Draft, settled: Settled) -> None:
+        if settled.state is not MessageState.ANSWERED:
+            notice = notices.heard(draft, settled)
+            if notice is not None:
+                due.go_on(draft, notice, settled.reason or settled.state.value)
+            return
+        name = settled.chain_id.rpartition(":")[0]
+        is_yes = settled.reason not in NO
+        match name.partition(":")[0]:
+            case due.BACKUP:
+                self._answer_backup(draft, settled.person_id, is_coming=is_yes)
+            case handovers.HANDOVER if is_yes:
+                handovers.accept(draft, settled.person_id, "accepted")
+            case handovers.HANDOVER:
+                handovers.refuse(draft, settled.person_id)
+            case handovers.ALARM:
+                handovers.alarm_answered(draft, name, settled.person_id)
 
     def _note_message(self, draft: Draft, settled: Settled) -> None:
         assert settled.case_id is not None

@@ -28,7 +28,8 @@ class EnginePolicy:
     ``contact_test_s`` is how long before a shift its contact is tried (if
     ``is_contact_tested``), and ``contact_answer_s`` how long before it the answer must be there; ``night_s`` is how
     long a night's reads count;
-    ``backup_answer_s`` is how long a called backup may be silent before the next one is called.
+    ``backup_answer_s`` is how long a called backup may be silent before the next one is called;
+    ``handover_answer_s`` how long a list may wait for acceptance before the coordinator is told, reminders included.
     """
 
     backup_arrival_s: float = 900.0
@@ -41,6 +42,7 @@ class EnginePolicy:
     contact_answer_s: float = 900.0
     night_s: float = 50_400.0
     backup_answer_s: float = 300.0
+    handover_answer_s: float = 600.0
     is_contact_tested: bool = False
 
 
