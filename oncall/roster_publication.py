@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, insert, select
 
 from foundation.errors import Refused
+from oncall.callees import ContactDefect, contact_defects
 from oncall.directory import Directory, LineId, PersonId
 from oncall.documents_store import DocumentKind, Published, in_force, latest, publish, version_name
 from oncall.rota.calendar import CalendarEvent, feed, revised
@@ -46,11 +47,15 @@ class RosterInForce:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RosterPublication:
-    """What a publication did: the roster as it is in force now, and the calendar events that it changed."""
+    """What a publication did: the roster as it is in force now, and the calendar events that it changed.
+
+    ``defects`` are the contacts that would make its escalations silent: whoever published shows them at once.
+    """
 
     roster: Roster
     published: Published
     changes: tuple[CalendarEvent, ...]
+    defects: tuple[ContactDefect, ...]
 
 
 def load_roster(connection: Connection) -> RosterInForce:
@@ -93,17 +98,32 @@ def publish_roster(
     """
     known = latest(connection, DocumentKind.ROSTER)
     if known is None:
-        return _published(connection, roster, (), by=by, now=now)
+        return _published(connection, roster, (), unreachable(roster, directory, now), by=by, now=now)
     before = roster_from_json(parse(known.body))
     if roster.version != before.version:
         raise Refused("another roster was published since this one was loaded; load that one and edit it again")
     if canonical(roster_to_json(roster)) == known.body:
-        return RosterPublication(roster=before, published=known, changes=())
+        defects = unreachable(before, directory, now)
+        return RosterPublication(roster=before, published=known, changes=(), defects=defects)
     frozen = _frozen(before, directory, now)
     left_the_past_alone(before, roster)
     after = left_the_past_alone(frozen, replace(roster, history=frozen.history, frozen_until=frozen.frozen_until))
-    changes = _changes(connection, before, after, directory, now)
-    return _published(connection, after, changes, by=by, now=now)
+    told, within = Span(start=now - _TOLD_BEHIND, end=now + TOLD_AHEAD), Span(start=now, end=now + TOLD_AHEAD)
+    # Resolved once, because the database's only writer waits: a year of a territory takes a third of a second.
+    planned = Timeline(after, directory, told)
+    changes = _changes(connection, Timeline(before, directory, told), planned, told, now)
+    defects = contact_defects(directory, _people(planned, within))
+    return _published(connection, after, changes, defects, by=by, now=now)
+
+
+def unreachable(roster: Roster, directory: Directory, now: datetime) -> tuple[ContactDefect, ...]:
+    """Return the people on duty from `now` on, and the hospitals, that no message could reach.
+
+    Asked of a roster before it is published and of a directory that would replace the one it was made for; as far ahead
+    as calendars are told.
+    """
+    within = Span(start=now, end=now + TOLD_AHEAD)
+    return contact_defects(directory, _people(Timeline(roster, directory, within), within))
 
 
 def changed_events(
@@ -134,21 +154,30 @@ def _frozen(before: Roster, directory: Directory, now: datetime) -> Roster:
 
 
 def _changes(
-    connection: Connection, before: Roster, after: Roster, directory: Directory, now: datetime
+    connection: Connection, before: Timeline, after: Timeline, within: Span, now: datetime
 ) -> tuple[CalendarEvent, ...]:
-    within = Span(start=now - _TOLD_BEHIND, end=now + TOLD_AHEAD)
-    told = feed(Timeline(before, directory, within).shifts, changed_events(connection, within))
-    return revised({event.uid: event for event in told}, Timeline(after, directory, within).shifts, within, now)
+    told = feed(before.shifts, changed_events(connection, within))
+    return revised({event.uid: event for event in told}, after.shifts, within, now)
+
+
+def _people(timeline: Timeline, within: Span) -> frozenset[PersonId]:
+    return frozenset(shift.person_id for shift in timeline.shifts if shift.span.overlaps(within))
 
 
 def _published(
-    connection: Connection, roster: Roster, changes: tuple[CalendarEvent, ...], *, by: str, now: datetime
+    connection: Connection,
+    roster: Roster,
+    changes: tuple[CalendarEvent, ...],
+    defects: tuple[ContactDefect, ...],
+    *,
+    by: str,
+    now: datetime,
 ) -> RosterPublication:
     version = version_name(roster_to_json(roster), now)
     named = replace(roster, version=version)
     published = publish(connection, DocumentKind.ROSTER, version, roster_to_json(named), by=by, now=now)
     _keep(connection, [event for event in changes if event.sequence > 0])
-    return RosterPublication(roster=named, published=published, changes=changes)
+    return RosterPublication(roster=named, published=published, changes=changes, defects=defects)
 
 
 def _keep(connection: Connection, events: list[CalendarEvent]) -> None:

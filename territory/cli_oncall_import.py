@@ -1,7 +1,7 @@
 """``telegarde oncall import``: directories, rosters, and shifts that another program planned.
 
 Invariants: everything is checked before anything is published; shifts that break a rule of rest are not imported unless
-somebody says so; ``--dry-run`` does all but publish.
+somebody says so; ``--dry-run`` does all but publish; whom no message could reach is always said (complaint 9).
 """
 
 import argparse
@@ -14,11 +14,12 @@ from typing import Any, Final
 from foundation.clock import Clock
 from foundation.database import Database
 from foundation.errors import Refused
+from oncall.callees import ContactDefect
 from oncall.directory import LineId, PersonId
 from oncall.directory_documents import FORMAT as DIRECTORY_FORMAT
 from oncall.directory_documents import directory_from_json
-from oncall.documents_store import load_directory, publish_directory
-from oncall.roster_publication import publish_roster
+from oncall.documents_store import NothingPublished, load_directory, publish_directory
+from oncall.roster_publication import load_roster, publish_roster, unreachable
 from oncall.rota import import_grafana, import_opsgenie
 from oncall.rota.coverage import coverage_gaps
 from oncall.rota.documents import FORMAT as ROSTER_FORMAT
@@ -41,6 +42,8 @@ _YEAR: Final = timedelta(days=366)
 # Hours are averaged over 17 weeks to both sides.
 _AVERAGED: Final = timedelta(weeks=17, days=2)
 _PROBLEMS_SHOWN_MAX: Final = 100
+# Shown to people as tables of their own.
+_ROWS: Final = frozenset({"violations", "unreachable"})
 
 
 def run(arguments: argparse.Namespace, clock: Clock) -> int:
@@ -79,12 +82,13 @@ def _import_document(
 ) -> int:
     if kind == DIRECTORY_FORMAT:
         directory = directory_from_json(document)
+        defects = unreachable(_roster_in_force(database), directory, now)
         version = None
         if not arguments.dry_run:
             with database.write(durable=True) as connection:
                 version = publish_directory(connection, directory, by=arguments.by, now=now).version
         result = {"imported": "directory", "sites": len(directory.sites), "persons": len(directory.persons)}
-        answer(arguments, {**result, "version": version}, title=_title(arguments))
+        _answer_document(arguments, {**result, "version": version}, defects)
         return 0
     if kind != ROSTER_FORMAT:
         raise Refused(
@@ -99,8 +103,31 @@ def _import_document(
         with database.write(durable=True) as connection:
             version = publish_roster(connection, roster, directory, by=arguments.by, now=now).roster.version
     result = {"imported": "roster", "lines": len(roster.lines), "plans": len(roster.plans)}
-    answer(arguments, {**result, "version": version}, title=_title(arguments))
+    _answer_document(arguments, {**result, "version": version}, unreachable(roster, directory, now))
     return 0
+
+
+def _roster_in_force(database: Database) -> Roster:
+    """Return the roster whose people a new directory must be able to reach; an empty one before the first."""
+    try:
+        with database.read() as connection:
+            return load_roster(connection).roster
+    except NothingPublished:
+        return Roster(version="", lines=())
+
+
+def _answer_document(
+    arguments: argparse.Namespace, result: Mapping[str, Any], defects: tuple[ContactDefect, ...]
+) -> None:
+    if arguments.json:
+        answer(arguments, {**result, "unreachable": _defects_json(defects)}, title="")
+        return
+    print_rows("Nobody could reach", ("who", "rule"), _defects_json(defects))
+    answer(arguments, result, title=_title(arguments))
+
+
+def _defects_json(defects: tuple[ContactDefect, ...]) -> list[dict[str, str]]:
+    return [{"rule": one.rule, "who": one.who} for one in defects]
 
 
 def _import_shifts(
@@ -134,14 +161,16 @@ def _import_shifts(
         "violations": [_violation_json(one, territory) for one in broken[:_PROBLEMS_SHOWN_MAX]],
         "overlaps": len(overlapping_pairs(shifts)),
         "gaps": gaps,
+        "unreachable": _defects_json(unreachable(after, territory.directory, now)),
         "version": version,
     }
     if arguments.json:
         answer(arguments, result, title="")
     else:
         print_rows("What is forbidden", ("person_id", "rule", "message"), result["violations"])
+        print_rows("Nobody could reach", ("who", "rule"), result["unreachable"])
         title = "NOT imported: --accept-violations imports it all the same" if is_stopped else _title(arguments)
-        answer(arguments, {key: value for key, value in result.items() if key != "violations"}, title=title)
+        answer(arguments, {key: value for key, value in result.items() if key not in _ROWS}, title=title)
     return 1 if is_stopped else 0
 
 

@@ -237,6 +237,24 @@ def test_what_was_exported_is_imported_and_changes_nobodys_duty(data: Path, onca
     assert duties(oncall("export", data, *within, "--format", "json")[1]["text"]) == duties(before)
 
 
+def test_an_import_says_whom_no_message_could_reach(data: Path, oncall: Command, tmp_path: Path) -> None:
+    for what in ("directory", "roster"):
+        oncall("export", data, "--what", what, "--output", str(tmp_path / f"{what}.json"))
+    document = json.loads((tmp_path / "directory.json").read_text())
+    for person in document["persons"]:
+        if person["person_id"] == "r05":
+            person["contact_methods"] = []
+    (tmp_path / "directory.json").write_text(json.dumps(document))
+
+    tried = oncall("import", data, str(tmp_path / "directory.json"), "--dry-run")[1]
+    before = oncall("import", data, str(tmp_path / "roster.json"), "--dry-run")[1]
+    done = oncall("import", data, str(tmp_path / "directory.json"))[1]
+    after = oncall("import", data, str(tmp_path / "roster.json"))[1]
+
+    mute = [{"rule": "no_contact_method", "who": "r05"}]
+    assert [one["unreachable"] for one in (tried, before, done, after)] == [mute, [], mute, mute]
+
+
 def test_an_import_that_breaks_the_law_changes_nothing_unless_somebody_says_so(
     data: Path, oncall: Command, tmp_path: Path
 ) -> None:

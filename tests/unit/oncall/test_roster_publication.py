@@ -7,7 +7,9 @@ import pytest
 
 from foundation.database import Database
 from foundation.errors import Refused
-from oncall.roster_publication import RosterPublication, changed_events, load_roster, publish_roster
+from oncall.callees import ContactDefect
+from oncall.directory import Directory, PersonId
+from oncall.roster_publication import RosterPublication, changed_events, load_roster, publish_roster, unreachable
 from oncall.rota.model import Override, OverrideKind, Roster, ShiftPlan
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
@@ -125,3 +127,42 @@ def test_a_clock_that_was_set_back_still_publishes_and_opens_no_past(database: D
 
     assert third.frozen_until == LATER
     assert in_force(database) == third
+
+
+def without_contact(known: Directory, person_id: PersonId) -> Directory:
+    mute = replace(known.persons[person_id], contact_methods=())
+    return replace(known, persons={**known.persons, person_id: mute})
+
+
+def of_people(defects: tuple[ContactDefect, ...], known: Directory) -> list[tuple[str, str]]:
+    return [(one.rule, one.who) for one in defects if one.who not in known.sites]
+
+
+def test_who_publishes_is_told_who_on_duty_has_no_contact(database: Database) -> None:
+    """Complaint 9: a chain that stops at somebody without a method must be found before a night does."""
+    known = without_contact(directory(), PERSONS[1])
+
+    with database.write(durable=True) as connection:
+        first = publish_roster(connection, roster(), known, by="planner", now=NOW)
+        again = publish_roster(connection, first.roster, known, by="planner", now=LATER)
+        given = given_to(first.roster, 2)
+        second = publish_roster(connection, given, known, by="planner", now=LATER)
+
+    told = [of_people(made.defects, known) for made in (first, again, second)]
+    assert told == [[("no_contact_method", PERSONS[1])]] * 3
+    assert of_people(publish(database, second.roster, LATER).defects, known) == []
+
+
+def test_a_directory_that_forgets_somebody_on_duty_is_seen_before_it_is_published() -> None:
+    known = directory()
+    fewer = replace(known, persons={one: person for one, person in known.persons.items() if one != PERSONS[0]})
+
+    assert of_people(unreachable(roster(), fewer, NOW), known) == [("unknown_person", PERSONS[0])]
+
+
+def test_nobody_is_asked_about_who_has_no_duty_any_more() -> None:
+    ended = replace(roster(), rotations=tuple(replace(one, until=NOW.date()) for one in roster().rotations), plans=())
+
+    known = without_contact(directory(), PERSONS[1])
+
+    assert of_people(unreachable(ended, known, NOW + timedelta(days=3)), known) == []
