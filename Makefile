@@ -20,6 +20,9 @@ FUZZ_S ?= 60
 # Most tests wait for other processes; each worker has a PostgreSQL cluster of its own, so more is not always faster.
 TEST_WORKERS ?= 2
 
+# pynetdicom installs programs of DCMTK's names: in an activated virtual environment they would be found first.
+PEERS_FIRST = PATH="/usr/bin:/usr/sbin:$$PATH"
+
 # $(call step,what,command): say what is done, do it, say how long it took.
 define step
 @printf '\n==> %s\n' '$(1)'; begun=$$(date +%s); \
@@ -63,14 +66,14 @@ imports: $(VENV)/.development
 	$(call step,import contracts (lint-imports),$(BIN)/lint-imports)
 
 test: $(VENV)/.development
-	$(call step,tests,$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal $(ARGS))
+	$(call step,tests,$(PEERS_FIRST) $(BIN)/python -m pytest -q -n $(TEST_WORKERS) --dist worksteal $(ARGS))
 
 crash: $(VENV)/.development
-	$(call step,crash tests in their long form,TELEGARDE_CRASH_KILLS=200 $(BIN)/python -m pytest -q tests/crash $(ARGS))
+	$(call step,crash tests in their long form,$(PEERS_FIRST) TELEGARDE_CRASH_KILLS=200 $(BIN)/python -m pytest -q tests/crash $(ARGS))
 
 bench: $(VENV)/.development
-	$(call step,benchmark of receiving,$(BIN)/python -m benchmarks.ingest $(ARGS))
-	$(call step,benchmark of sending on,$(BIN)/python -m benchmarks.retrieve $(ARGS))
+	$(call step,benchmark of receiving,$(PEERS_FIRST) $(BIN)/python -m benchmarks.ingest $(ARGS))
+	$(call step,benchmark of sending on,$(PEERS_FIRST) $(BIN)/python -m benchmarks.retrieve $(ARGS))
 
 fuzz: $(VENV)/.development
 	$(call step,fuzzing each target for $(FUZZ_S) s,for target in tests/fuzz/fuzz_*.py; do \
