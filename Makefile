@@ -5,12 +5,13 @@
 #   make check              format, lint, types, import contracts, tests against real peers: what .ci/run runs
 #   make crash              at least 200 kill -9 under load (minutes)
 #   make bench              the benchmarks in full, beside DCMTK, Orthanc and pynetdicom (long)
+#   make bench-oncall       the on-call engine's: simulated nights, a plan blanc, how fast it answers
 #   make fuzz               garbage against everything that reads a peer's bytes, FUZZ_S seconds each
 #   make clean              removes what the others made, but never data
 
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
-.PHONY: help demo check peers format-check lint types imports test crash bench fuzz clean
+.PHONY: help demo check peers format-check lint types imports test crash bench bench-oncall fuzz clean
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -74,6 +75,11 @@ crash: $(VENV)/.development
 bench: $(VENV)/.development
 	$(call step,benchmark of receiving,$(PEERS_FIRST) $(BIN)/python -m benchmarks.ingest $(ARGS))
 	$(call step,benchmark of sending on,$(PEERS_FIRST) $(BIN)/python -m benchmarks.retrieve $(ARGS))
+
+bench-oncall: $(VENV)/.development
+	$(call step,nights of the on-call engine,$(BIN)/python -m benchmarks.nights --output benchmarks/results/nights.json)
+	$(call step,a plan blanc of 500 people,$(BIN)/python -m benchmarks.recall)
+	$(call step,how fast the on-call engine answers,$(BIN)/python -m benchmarks.oncall)
 
 fuzz: $(VENV)/.development
 	$(call step,fuzzing each target for $(FUZZ_S) s,for target in tests/fuzz/fuzz_*.py; do \
