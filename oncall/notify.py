@@ -44,7 +44,8 @@ class NoticeKind(StrEnum):
 
 Kind = PageKind | NoticeKind
 
-# Somebody waits for the answer: nothing may hold these back.
+# Somebody waits for the answer: when it is late it is sent no more. No kind has a rate limit: GoAlert's once delayed a
+# page by 16 minutes (#4188), and nothing here repeats by itself without a rule of its own.
 URGENT: Final[frozenset[Kind]] = frozenset(
     {*PageKind, NoticeKind.BACKUP_CALL, NoticeKind.RECALL, NoticeKind.CONTACT_TEST, NoticeKind.HANDOVER_ALARM}
 )
@@ -118,34 +119,6 @@ _SPOKEN: Final[Mapping[str, str]] = MappingProxyType({"fr": "Tapez 1 pour accept
 _NO_PHONE: Final[Mapping[str, str]] = MappingProxyType({"fr": "un radiologue", "en": "a radiologist"})
 
 LANGUAGES: Final = ("fr", "en")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Throttles:
-    """The least time between two messages of a kind to one person, in seconds; kinds not named are free.
-
-    Raises
-    ------
-    ValueError
-        If an urgent kind is held back: a rate limit once delayed a page by 16 minutes (GoAlert #4188).
-    """
-
-    least_s: Mapping[NoticeKind, float]
-
-    def __post_init__(self) -> None:
-        held_back = sorted(kind for kind in self.least_s if kind in URGENT)
-        if held_back:
-            message = f"nothing may hold back {', '.join(held_back)}; take them out of the throttles"
-            raise ValueError(message)
-
-    def refusal(self, kind: Kind, last_sent_at: datetime | None, now: datetime) -> str:
-        """Return ``throttled`` when the person had one of this kind too recently, else an empty text."""
-        least_s = self.least_s.get(kind, 0.0) if isinstance(kind, NoticeKind) else 0.0
-        is_early = last_sent_at is not None and now - last_sent_at < timedelta(seconds=least_s)
-        return "throttled" if is_early else ""
-
-
-DEFAULT_THROTTLES: Final = Throttles(least_s=MappingProxyType({NoticeKind.ROSTER: 3600.0, NoticeKind.HANDOVER: 300.0}))
 
 
 def case_code(case_id: CaseId) -> str:

@@ -17,7 +17,6 @@ from oncall.directory import ChannelKind, Directory, LineId, PersonId, ProviderI
 from oncall.engine.ports import Store
 from oncall.engine.sql_store import SqlStore
 from oncall.messages import MessageState, NotSent
-from oncall.notify import NoticeKind, Throttles
 from oncall.rota.calendar import events_of
 from oncall.rota.coverage import absence_conflicts, coverage_gaps, double_bookings
 from oncall.rota.documents import roster_from_json, roster_to_json
@@ -370,11 +369,19 @@ def test_complaint_9_a_page_that_no_channel_could_send_goes_out_by_another_at_on
     assert of_type(store, case_id, "escalation.no_notification_sent")[0].fact.payload["reason"] == "gateway_down"
 
 
-@pytest.mark.parametrize("kind", [NoticeKind.BACKUP_CALL, NoticeKind.RECALL, NoticeKind.CONTACT_TEST])
-def test_complaint_9_nothing_that_somebody_waits_for_can_be_held_back(kind: NoticeKind) -> None:
+def test_complaint_9_no_rate_limit_holds_a_page_back() -> None:
     """GoAlert #4188: a rate limit delayed a page by 16 minutes."""
-    with pytest.raises(ValueError, match="nothing may hold back"):
-        Throttles(least_s={kind: 60.0})
+    store = memory_store()
+    runner = engine(store)
+    runner.run_due(BEGIN)
+    # Only boris reads for the east.
+    for number in range(5):
+        ready_case(runner, f"C{number}", at(1), site_id="east")
+
+    with store.queue() as queue:
+        pages = queue.lease(ChannelKind.SMS, at(1), worker="sender", limit=99).messages
+
+    assert sorted(page.case_id or "" for page in pages if page.person_id == "boris") == ["C0", "C1", "C2", "C3", "C4"]
 
 
 def test_complaint_10_who_comes_on_duty_is_told_how_many_cases_are_open() -> None:

@@ -10,13 +10,10 @@ from oncall.chain import Page, PageKind, Subject
 from oncall.directory import ChannelKind, ContactMethod, Person, PersonId, Role, Site, SiteId
 from oncall.messages import answer_token
 from oncall.notify import (
-    DEFAULT_THROTTLES,
     LANGUAGES,
     PAGE_AGE_S_MAX,
-    URGENT,
     NoticeKind,
     Sender,
-    Throttles,
     Words,
     case_code,
     notice_message,
@@ -143,21 +140,6 @@ def test_case_codes_are_six_characters_that_are_not_misheard() -> None:
 
     assert len(codes) == 2000
     assert all(len(code) == 6 and not set(code) & set("ILOU") for code in codes)
-
-
-@pytest.mark.parametrize("kind", sorted(kind for kind in NoticeKind if kind in URGENT))
-def test_a_rate_limit_on_something_urgent_is_refused(kind: NoticeKind) -> None:
-    with pytest.raises(ValueError, match=str(kind)):
-        Throttles(least_s={kind: 1.0})
-
-
-def test_a_notice_too_soon_after_the_last_says_so_and_a_page_never_is() -> None:
-    last = NOW - timedelta(seconds=10)
-
-    assert DEFAULT_THROTTLES.refusal(NoticeKind.ROSTER, last, NOW) == "throttled"
-    assert DEFAULT_THROTTLES.refusal(NoticeKind.ROSTER, NOW - timedelta(hours=1), NOW) == ""
-    assert DEFAULT_THROTTLES.refusal(NoticeKind.ROSTER, None, NOW) == ""
-    assert DEFAULT_THROTTLES.refusal(PageKind.READ_CASE, NOW, NOW) == ""
 
 
 def test_the_secret_is_not_in_what_is_printed_of_the_sender() -> None:
