@@ -3,18 +3,19 @@
 Pure: everything is passed in. Times on a board are seconds since 1970 UTC.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from oncall.directory import PersonId
-from oncall.engine.duty import CalledBackup, Duty
+from oncall.directory import LineId, PersonId
+from oncall.engine.duty import Duty
 from oncall.engine.in_force import InForce
 from oncall.reading.board import Board, CallableBackup, Reader, ReadyCase
 from oncall.rota import legal
 from oncall.rota.model import LineKind, Shift
+from oncall.rota.timeline import Timeline
 from oncall.spans import Span, union
 
 
@@ -66,8 +67,11 @@ def board_at(now: datetime, tonight: Tonight, rules: InForce, *, is_law_checked:
     )
 
 
-def refusal(person_id: PersonId, line_id: str, now: datetime, rules: InForce) -> str:
-    """Return which rule of law forbids calling somebody from a backup line now, with the shift; '' when none does."""
+def refusal(person_id: PersonId, line_id: str, now: datetime, rules: InForce, duty: Duty) -> str:
+    """Return which rule of law forbids calling somebody from a backup line now, with the shift; '' when none does.
+
+    The law is asked about the roster and what was really worked when called, this night and in the weeks before.
+    """
     line = next(line for line in rules.roster.lines if line.line_id == line_id)
     arrives_at = now + timedelta(seconds=rules.engine.backup_arrival_s)
     span = Span(start=arrives_at, end=arrives_at + timedelta(seconds=rules.engine.backup_paid_s))
@@ -76,13 +80,26 @@ def refusal(person_id: PersonId, line_id: str, now: datetime, rules: InForce) ->
         span,
         # Called in, they work: the law of rest counts it as duty, not as being at home.
         replace(line, kind=LineKind.DUTY),
-        rules.timeline,
+        _Worked(rules.timeline, worked(duty, person_id)),
         rules.roster,
         rules.directory,
         rules.limits,
         is_emergency=True,
     )
     return broken[0].message_en if broken else ""
+
+
+class _Worked:
+    """The roster with the hours that one person, the only one who is asked about, worked when called."""
+
+    def __init__(self, timeline: Timeline, calls: Sequence[Shift]) -> None:
+        self._timeline = timeline
+        self._calls = calls
+
+    def shifts_of(self, person_id: PersonId, within: Span) -> list[Shift]:
+        """Return the person's shifts and calls that overlap `within`."""
+        calls = [one for one in self._calls if one.span.overlaps(within)]
+        return [*self._timeline.shifts_of(person_id, within), *calls]
 
 
 # A span is never empty; a backup let go before arriving is there for no time that matters.
@@ -152,7 +169,7 @@ def _backups(
             continue
         why = _unreachable(person_id, duty, shift)
         if not why and is_law_checked:
-            why = refusal(person_id, shift.line_id, now, rules)
+            why = refusal(person_id, shift.line_id, now, rules, duty)
         yield CallableBackup(
             person_id=person_id,
             line_id=shift.line_id,
@@ -177,16 +194,20 @@ def _utc_offset_s(now: datetime, rules: InForce) -> float:
     return 0.0 if offset is None else offset.total_seconds()
 
 
-def worked(backups: Mapping[PersonId, CalledBackup], released: Sequence[CalledBackup]) -> tuple[Shift, ...]:
-    """Return called backups' duty as shifts, for the ledger and for the law."""
-    every = [*released, *backups.values()]
+def worked(duty: Duty, person_id: PersonId) -> tuple[Shift, ...]:
+    """Return what somebody worked when called, as shifts for the law.
+
+    Their line is no line of the roster: being on a backup line is no work to the law, and a call out of it is.
+    """
+    released = [one for one in duty.released if one.person_id == person_id]
+    present = [duty.backups[person_id]] if person_id in duty.backups else []
     return tuple(
         Shift(
-            line_id=one.line_id,
-            person_id=one.person_id,
+            line_id=LineId(f"call:{one.line_id}"),
+            person_id=person_id,
             span=Span(start=one.arrives_at, end=one.until),
             origin="call",
         )
-        for one in every
+        for one in (*released, *present)
         if one.until > one.arrives_at
     )

@@ -194,7 +194,7 @@ def book(draft: Draft, bookings: tuple[BookBackup, ...]) -> None:
             if shift.line_id not in rules.lines_of(LineKind.BACKUP) or not is_free:
                 continue
             why = draft.duty.unavailable.get(shift.person_id) or refusal(
-                shift.person_id, shift.line_id, starts_at, rules
+                shift.person_id, shift.line_id, starts_at, rules, draft.duty
             )
             if why:
                 _note_refusal(draft, shift.person_id, why)

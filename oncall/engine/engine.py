@@ -52,6 +52,8 @@ NO: Final = frozenset({"no", "declined", "not_coming"})
 """Answers to a message that are a no; any other is a yes."""
 
 _BEFORE_BOOT: Final = timedelta(hours=24)
+# The law averages over 17 weeks; the rest before the first of them counts too.
+_CALLS_COUNT: Final = timedelta(weeks=18)
 # Facts that change who should read what.
 _MOVES_THE_BOARD: Final = frozenset(
     {
@@ -399,7 +401,7 @@ class Engine:
 
     def _catch_up(self, now: datetime) -> None:
         if self._night.position == 0:
-            self._night.apply(self._store.events_since(now - _BEFORE_BOOT))
+            self._night.apply(self._store.events_since(now - _BEFORE_BOOT, calls_since=now - _CALLS_COUNT))
             self._night.position = max(self._night.position, self._store.head())
         else:
             self._night.apply(self._store.events_after(self._night.position))

@@ -196,7 +196,7 @@ def _resolved(draft: Draft, case: Case, *, is_law_asked: bool) -> Mapping[Target
             # Of those at home or above, one silence is no reason not to ask about another case.
             del refusals[shift.person_id]
         if is_law_asked and line.kind is LineKind.BACKUP and shift.person_id not in draft.duty.backups:
-            reason = refusal(shift.person_id, shift.line_id, now, rules)
+            reason = refusal(shift.person_id, shift.line_id, now, rules, draft.duty)
             if reason:
                 refusals.setdefault(shift.person_id, reason)
     assigned = case.reading.assigned_to

@@ -22,6 +22,7 @@ from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId, Event
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
+from oncall.engine.duty import CALLS
 from oncall.messages import Message, Messages, News
 from oncall.timers import LEASED_AT_ONCE_MAX, MemoryTimers, Timer, TimerNotHeld
 
@@ -86,8 +87,11 @@ class Store(Protocol):
     def events_after(self, position: int) -> Sequence[Positioned]:
         """Return what was committed after `position`, oldest first (all of it, in one stable view)."""
 
-    def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
-        """Return every event of the cases that are open or were opened since then, oldest first."""
+    def events_since(self, opened_at: datetime, *, calls_since: datetime) -> Sequence[Positioned]:
+        """Return every event of the cases that are open or were opened since then, and of the nights, oldest first.
+
+        ``calls_since`` is from when on calls of backups (`oncall.engine.duty.CALLS`) are wanted, whatever else is old.
+        """
 
     def head(self) -> int:
         """Return the position of the last event; 0 when there is none."""
@@ -165,13 +169,16 @@ class MemoryStore:
     def events_after(self, position: int) -> Sequence[Positioned]:
         return self.log[position:]
 
-    def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
+    def events_since(self, opened_at: datetime, *, calls_since: datetime) -> Sequence[Positioned]:
         wanted = {case.case_id for case in self._cases.values() if case.is_open or case.opened_at >= opened_at}
         return [
             positioned
             for positioned in self.log
             if positioned.event.case_id in wanted
-            or (positioned.event.case_id not in self._cases and positioned.event.recorded_at >= opened_at)
+            or (
+                positioned.event.case_id not in self._cases
+                and positioned.event.recorded_at >= (calls_since if positioned.event.type in CALLS else opened_at)
+            )
         ]
 
     def head(self) -> int:

@@ -17,7 +17,7 @@ from foundation.database import Database
 from oncall.case.event import CaseId, Event, microseconds
 from oncall.case.log import event_of
 from oncall.case.sql_log import keep
-from oncall.engine.duty import STREAM_PREFIX
+from oncall.engine.duty import CALLS, STREAM_PREFIX
 from oncall.engine.ports import Changes, HeadMoved, Positioned, StudyKey
 from oncall.messages import Messages, News
 from oncall.messages_sql import SqlMessages
@@ -47,13 +47,13 @@ class SqlStore:
             )
             return [Positioned(row.position, event_of(row.body, row.hash)) for row in rows]
 
-    def events_since(self, opened_at: datetime) -> Sequence[Positioned]:
+    def events_since(self, opened_at: datetime, *, calls_since: datetime) -> Sequence[Positioned]:
         """See `Store.events_since`."""
         since_us = microseconds(opened_at)
         wanted = select(oncall_case.c.case_id).where(or_(oncall_case.c.is_open, oncall_case.c.opened_at_us >= since_us))
-        of_the_night = (oncall_case_event.c.case_id.like(f"{STREAM_PREFIX}%")) & (
-            oncall_case_event.c.recorded_at_us >= since_us
-        )
+        recorded_us = oncall_case_event.c.recorded_at_us
+        is_call = oncall_case_event.c.type.in_(sorted(CALLS)) & (recorded_us >= microseconds(calls_since))
+        of_the_night = oncall_case_event.c.case_id.like(f"{STREAM_PREFIX}%") & or_(recorded_us >= since_us, is_call)
         with self._database.read() as connection:
             rows = connection.execute(
                 select(oncall_case_event)

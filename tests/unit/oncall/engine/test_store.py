@@ -50,7 +50,7 @@ def test_what_was_committed_is_read_back_in_its_order(store: Store) -> None:
     assert [*store.events_after(0)] == [*first, *second]
     assert [*store.events_after(first[0].position)] == [*second]
     assert store.head() == second[0].position
-    assert [event.case_id for _, event in store.events_since(BEGIN)] == ["C1", "C2"]
+    assert [event.case_id for _, event in store.events_since(BEGIN, calls_since=BEGIN)] == ["C1", "C2"]
     assert store.events_of(CaseId("C2")) == [second[0].event]
 
 
