@@ -27,6 +27,9 @@ CALLED_ON_FOR: Final = timedelta(hours=12)
 # SQLite binds some thousands of values at most.
 _KEYS_PER_QUERY_MAX: Final = 500
 
+# A call that may have arrived is called off: a crash while sending leaves UNKNOWN, and whoever it woke would come.
+_NEVER_ARRIVED: Final = frozenset({MessageState.QUEUED, MessageState.CANCELLED, MessageState.FAILED})
+
 Attempts = dict[PersonId, list[Attempt]]
 
 
@@ -106,8 +109,11 @@ def answer_by_link(
     return answer(connection, recall_id, PersonId(row.person_id), what, now, arrives_at=arrives_at)
 
 
-def end(connection: Connection, recall_id: str, now: datetime) -> bool:
-    """End a recall: what no channel has yet is taken back. False when it was not running."""
+def end(connection: Connection, recall_id: str, now: datetime, sender: Sender) -> bool:
+    """End a recall: what no channel has yet is taken back, and who was called and may be coming is told.
+
+    False when it was not running: the same button pressed twice tells nobody twice, and a drill told nobody.
+    """
     order = order_of(connection, recall_id)
     if order is None or not _is_running(connection, recall_id):
         return False
@@ -117,6 +123,14 @@ def end(connection: Connection, recall_id: str, now: datetime) -> bool:
     messages = SqlMessages(connection)
     for person in order.people:
         messages.cancel_chain(chain_of(recall_id, person.person_id), now)
+    attempts, replies = _attempts(connection, order), replies_of(connection, recall_id)
+    called_off = [
+        _call_off(order, person, reached[-1].method, now, sender)
+        for person in order.people
+        if (reached := [one for one in attempts.get(person.person_id, ()) if one.state not in _NEVER_ARRIVED])
+        and not ((reply := replies.get(person.person_id)) and reply.answer is Answer.NOT_COMING)
+    ]
+    messages.enqueue_all(called_off, now)
     return True
 
 
@@ -171,6 +185,23 @@ def _message(order: RecallOrder, person: Recalled, call: Call, now: datetime, se
         case_id=None,
         chain_id=chain_id,
         attempts_max=2,
+    )
+
+
+def _call_off(order: RecallOrder, person: Recalled, method: int, now: datetime, sender: Sender) -> Message:
+    return addressed_message(
+        f"{chain_of(order.recall_id, person.person_id)}/end",
+        NoticeKind.RECALL_ENDED,
+        Words(place=order.place, zone=order.zone, deadline_at=now),
+        person_id=person.person_id,
+        language=person.language,
+        method=person.methods[method],
+        now=now,
+        sender=sender,
+        case_id=None,
+        # Of no chain: it is no call, and no answer to it is an answer to the recall.
+        chain_id="",
+        attempts_max=3,
     )
 
 

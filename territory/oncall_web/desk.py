@@ -200,10 +200,10 @@ class Desk:
             return recall_store.board_of(connection, recall_id)
 
     def end_recall(self, recall_id: str) -> bool:
-        """End a recall: what no channel has yet is taken back. False when it is not running."""
+        """End a recall: nobody is called any more, and who was is told. False when it is not running."""
         now = self.now()
         with self._database.write(durable=True) as connection:
-            return recall_store.end(connection, recall_id, now)
+            return recall_store.end(connection, recall_id, now, self._sender)
 
     def recalls(self) -> list[tuple[str, bool]]:
         """Return the newest recalls: id, and whether a drill."""

@@ -13,6 +13,7 @@ from oncall.messages import MessageState, NotSent, Sent
 from oncall.messages_sql import SqlMessages
 from oncall.notify import Sender
 from oncall.plan_blanc import Answer
+from oncall.recall_rows import insert_recall
 from tests.unit.oncall.recall.people import EMAIL, SMS, order, recalled
 
 NOW = datetime(2026, 6, 7, 20, 0, tzinfo=UTC)
@@ -128,8 +129,8 @@ def test_an_ended_recall_calls_nobody_any_more(database: Database) -> None:
     start(database)
 
     with database.write(durable=True) as connection:
-        assert recall_store.end(connection, "r1", NOW)
-        assert not recall_store.end(connection, "r1", NOW)
+        assert recall_store.end(connection, "r1", NOW, SENDER)
+        assert not recall_store.end(connection, "r1", NOW, SENDER)
         assert recall_store.go_on(connection, "r1", NOW + timedelta(hours=1), SENDER) is None
 
     assert hand_over(database, SMS, Sent(), NOW + timedelta(hours=1)) == []
@@ -137,6 +138,51 @@ def test_an_ended_recall_calls_nobody_any_more(database: Database) -> None:
         status = SqlMessages(connection).status("recall/r1/ann/0")
     assert status is not None
     assert status.state is MessageState.CANCELLED
+
+
+def test_who_was_called_is_told_once_that_it_is_over_by_what_reached_them(database: Database) -> None:
+    everybody = order(
+        recalled("ann", SMS, EMAIL),
+        recalled("bob", EMAIL),
+        recalled("cyd"),
+        recalled("dan", SMS),
+        recalled("eve", EMAIL),
+    )
+    with database.write(durable=True) as connection:
+        recall_store.start(connection, everybody, NOW, SENDER)
+    # Ann's SMS fails and her e-mail goes out; no channel takes dan's; eve is not coming.
+    with database.write(durable=True) as connection:
+        messages = SqlMessages(connection)
+        for message in messages.lease(SMS, NOW, worker="w", limit=1).messages:
+            assert message.person_id == "ann"
+            messages.settle(message.message_key, NotSent(reason="refused"), NOW, worker="w", is_repeatable=False)
+        recall_store.go_on(connection, "r1", NOW, SENDER)
+    hand_over(database, EMAIL, Sent())
+    with database.write(durable=True) as connection:
+        recall_store.answer(connection, "r1", PersonId("eve"), Answer.NOT_COMING, NOW)
+
+    later = NOW + timedelta(minutes=30)
+    with database.write(durable=True) as connection:
+        assert recall_store.end(connection, "r1", later, SENDER)
+        assert not recall_store.end(connection, "r1", later, SENDER)
+
+    assert hand_over(database, SMS, Sent(), later) == []
+    with database.write(durable=True) as connection:
+        leased = SqlMessages(connection).lease(EMAIL, later, worker="w", limit=9).messages
+        told = {message.message_key: message.text for message in leased}
+        assert not recall_store.answer_by_link(connection, leased[0].answer_token or "", Answer.COMING, later)
+    assert told == dict.fromkeys(
+        ["recall/r1/ann/end", "recall/r1/bob/end"], "Plan blanc CH Ambert levé à 22:30 CEST. Merci."
+    )
+    assert counts(database)["handed_over"] == 3, "being told is no call"
+
+
+def test_ending_a_drill_or_an_unknown_recall_does_nothing(database: Database) -> None:
+    with database.write(durable=True) as connection:
+        insert_recall(connection, LIST, NOW, is_drill=True)
+        assert not recall_store.end(connection, "r1", NOW, SENDER)
+        assert not recall_store.end(connection, "r2", NOW, SENDER)
+        assert SqlMessages(connection).due(NOW) == {}
 
 
 def test_a_recall_that_does_not_exist_is_refused_not_empty(database: Database) -> None:
