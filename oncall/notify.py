@@ -109,8 +109,8 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (NoticeKind.RECALL, "en"): "MASS CASUALTY PLAN {place}: you are recalled. Answer with your delay: {link}",
         (NoticeKind.RECALL_ENDED, "fr"): "Plan blanc {place} levé à {deadline}. Merci.",
         (NoticeKind.RECALL_ENDED, "en"): "Mass casualty plan {place} ended at {deadline}. Thank you.",
-        (NoticeKind.ROSTER, "fr"): "Planning: une demande vous attend jusqu'à {deadline}. {link}",
-        (NoticeKind.ROSTER, "en"): "Roster: a request waits for you until {deadline}. {link}",
+        (NoticeKind.ROSTER, "fr"): "Planning: la demande d'échange {place} attend une réponse. Ouvrez Telegarde.",
+        (NoticeKind.ROSTER, "en"): "Roster: the swap request {place} waits for an answer. Open Telegarde.",
     }
 )
 

@@ -7,7 +7,7 @@ Invariants: the night itself is not touched, so a draft that is thrown away leav
 raise before anything is committed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -22,9 +22,10 @@ from oncall.engine.chain_rows import chain_from_json, chain_to_json
 from oncall.engine.duty import Duty
 from oncall.engine.in_force import InForce
 from oncall.engine.night import Night
-from oncall.engine.ports import Changes, Cursor, Store
+from oncall.engine.ports import Changes, Cursor, Store, SwapChange
 from oncall.messages import Message
 from oncall.notify import Sender
+from oncall.rota.swaps import SwapRequest
 from oncall.timers import Timer
 
 CHAIN_TIMER: Final = "chain"
@@ -64,6 +65,7 @@ class Draft:
         self.events: list[Event] = []
         self.messages: list[Message] = []
         self.cursors: list[Cursor] = []
+        self.swaps: list[SwapChange] = []
         self._store = store
         self._new_event_id = new_event_id
         self._stream_head: tuple[int, str] | None = None
@@ -158,6 +160,10 @@ class Draft:
             return None
         return self._store.find_timer(timer_key)
 
+    def unsettled_swaps(self) -> Sequence[SwapRequest]:
+        """Return the swap requests that wait for somebody."""
+        return self._store.unsettled_swaps()
+
     # Chains, which live in their timers' rows
 
     def chain(self, chain_id: str) -> Chain | None:
@@ -200,6 +206,7 @@ class Draft:
             cancelled_chains=tuple(dict.fromkeys(self._cancelled_chains)),
             messages=tuple(self.messages),
             cursors=tuple(self.cursors),
+            swaps=tuple(self.swaps),
         )
 
 

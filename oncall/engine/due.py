@@ -17,7 +17,7 @@ from oncall.case.regions import ReadingState
 from oncall.chain import Chain, ChainState, Due
 from oncall.contact_test import BookBackup
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, handovers, notices, paging, watching
+from oncall.engine import assigning, contact_tests, handovers, notices, paging, swap_reminders, watching
 from oncall.engine.boards import board_at, refusal
 from oncall.engine.draft import CHAIN_TIMER, Draft
 from oncall.engine.duty import DutyType
@@ -270,6 +270,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         FORECAST: forecast_due,
         handovers.HANDOVER: handovers.due,
         notices.NOTICE: notice_due,
+        swap_reminders.LOOK: swap_reminders.look_due,
         contact_tests.LOOK: contact_look_due,
         contact_tests.TEST: contact_test_due,
         "forget": forget_due,
@@ -285,6 +286,7 @@ def ensure_timers(draft: Draft) -> None:
     if draft.timer(handovers.HANDOVER) is None:
         handovers.set_timer(draft)
     contact_tests.ensure_timer(draft)
+    swap_reminders.ensure_timer(draft)
 
 
 def _next_beat(due_at: datetime, every: timedelta, now: datetime) -> datetime:

@@ -24,6 +24,7 @@ from oncall.case.regions import StudyKey
 from oncall.case.state import Case
 from oncall.engine.duty import CALLS
 from oncall.messages import Message, Messages, News
+from oncall.rota.swaps import SwapRequest, SwapState
 from oncall.timers import LEASED_AT_ONCE_MAX, MemoryTimers, Timer, TimerNotHeld
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Positioned",
     "Store",
     "StudyKey",
+    "SwapChange",
     "TimerNotHeld",
 ]
 
@@ -57,6 +59,13 @@ class Cursor(NamedTuple):
     after: int
 
 
+class SwapChange(NamedTuple):
+    """A swap request as a decision leaves it, and the state in which the decision saw it."""
+
+    request: SwapRequest
+    was: SwapState
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Changes:
     """Everything that one decision does, in one commit.
@@ -74,6 +83,7 @@ class Changes:
     cancelled_chains: tuple[str, ...] = ()
     messages: tuple[Message, ...] = ()
     cursors: tuple["Cursor", ...] = ()
+    swaps: tuple[SwapChange, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -107,7 +117,7 @@ class Store(Protocol):
         Raises
         ------
         HeadMoved
-            If events were committed after `head`, or a cursor is not where the decision saw it.
+            If events were committed after `head`, or a cursor or a swap request is not where the decision saw it.
         TimerNotHeld
             If a timer to be taken is no longer leased by `worker`.
         foundation.errors.Unavailable
@@ -128,6 +138,9 @@ class Store(Protocol):
 
     def news_after(self, position: int) -> Sequence[News]:
         """Return what became of messages after `position`, oldest first, at most a read's worth."""
+
+    def unsettled_swaps(self) -> Sequence[SwapRequest]:
+        """Return the swap requests that are open or taken, the first to begin first."""
 
     def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
         """Lease due timers to `worker`, earliest first."""
@@ -162,6 +175,7 @@ class MemoryStore:
         self.messages = messages
         self.log: list[Positioned] = []
         self.stated: list[OutboxEvent] = []
+        self.swaps: dict[str, SwapRequest] = {}
         self._cursors: dict[str, int] = {}
         self._cases: dict[CaseId, Case] = {}
         self._links: dict[StudyKey, CaseId] = {}
@@ -189,6 +203,8 @@ class MemoryStore:
             raise HeadMoved("another decision was committed meanwhile; decide again")
         if any(self.cursor(cursor.consumer) != cursor.before for cursor in changes.cursors):
             raise HeadMoved("another worker has consumed this; decide again")
+        if any(self.swaps[change.request.swap_id].state is not change.was for change in changes.swaps):
+            raise HeadMoved("somebody else has changed this swap request; decide again")
         for timer in changes.timers_taken:
             self.timers.check(timer, worker=worker)
         for timer in changes.timers_taken:
@@ -203,6 +219,7 @@ class MemoryStore:
             self._cases[case.case_id] = case
             self._links.update(dict.fromkeys(case.images.studies, case.case_id))
         self._cursors.update((cursor.consumer, cursor.after) for cursor in changes.cursors)
+        self.swaps.update((change.request.swap_id, change.request) for change in changes.swaps)
         for message in changes.messages:
             self.messages.enqueue(message, now)
         for chain_id in changes.cancelled_chains:
@@ -223,6 +240,10 @@ class MemoryStore:
 
     def news_after(self, position: int) -> Sequence[News]:
         return self.messages.news_after(position)
+
+    def unsettled_swaps(self) -> Sequence[SwapRequest]:
+        unsettled = [request for request in self.swaps.values() if not request.is_over]
+        return sorted(unsettled, key=lambda one: (one.starts_at, one.swap_id))
 
     def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
         return self.timers.lease_due(now, worker=worker, limit=limit)

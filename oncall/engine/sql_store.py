@@ -14,6 +14,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from foundation import outbox
 from foundation.database import Database
+from foundation.errors import Refused
 from oncall.case.event import CaseId, Event, microseconds
 from oncall.case.log import event_of
 from oncall.case.sql_log import keep
@@ -21,6 +22,8 @@ from oncall.engine.duty import CALLS, STREAM_PREFIX
 from oncall.engine.ports import Changes, HeadMoved, Positioned, StudyKey
 from oncall.messages import Messages, News
 from oncall.messages_sql import SqlMessages
+from oncall.rota import swap_store
+from oncall.rota.swaps import SwapRequest
 from oncall.schema import oncall_case, oncall_case_event, oncall_study_link
 from oncall.timers import LEASED_AT_ONCE_MAX, SqlTimers, Timer
 
@@ -98,6 +101,11 @@ class SqlStore:
         with self._database.read() as connection:
             return SqlMessages(connection).news_after(position)
 
+    def unsettled_swaps(self) -> Sequence[SwapRequest]:
+        """See `Store.unsettled_swaps`."""
+        with self._database.read() as connection:
+            return swap_store.unsettled(connection)
+
     def head(self) -> int:
         """See `Store.head`."""
         with self._database.read() as connection:
@@ -112,6 +120,7 @@ class SqlStore:
                 if outbox.read_cursor(connection, cursor.consumer) != cursor.before:
                     raise HeadMoved("another worker has consumed this; decide again")
                 outbox.write_cursor(connection, cursor.consumer, cursor.after)
+            _save_swaps(connection, changes, now)
             _move_timers(SqlTimers(connection), changes, worker)
             keep(connection, changes.events, changes.cases)
             added = _positioned(connection, head, changes.events)
@@ -166,6 +175,14 @@ class SqlStore:
 
 def _head(connection: Connection) -> int:
     return int(connection.execute(select(func.max(oncall_case_event.c.position))).scalar_one_or_none() or 0)
+
+
+def _save_swaps(connection: Connection, changes: Changes, now: datetime) -> None:
+    for change in changes.swaps:
+        try:
+            swap_store.save(connection, change.request, now, was=change.was)
+        except Refused as refusal:
+            raise HeadMoved("somebody else has changed this swap request; decide again") from refusal
 
 
 def _move_timers(timers: SqlTimers, changes: Changes, worker: str) -> None:
