@@ -189,7 +189,7 @@ class NightMachine(RuleBasedStateMachine):
         outcome=st.sampled_from(["sent", "failed", "unsure"]),
     )
     def a_channel_answers(self, kind: ChannelKind, outcome: str) -> None:
-        said = {"sent": Sent(provider_id="p"), "no": NotSent(reason="gateway_down"), "unsure": Unsure(reason="cut")}
+        said = {"sent": Sent(provider_id="p"), "failed": NotSent(reason="gateway_down"), "unsure": Unsure(reason="cut")}
         with self.store.queue() as queue:
             for message in queue.lease(kind, self.now, worker="sender", limit=5).messages:
                 queue.settle(message.message_key, said[outcome], self.now, worker="sender", is_repeatable=False)
