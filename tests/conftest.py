@@ -1,15 +1,21 @@
 """Fixtures for every test: one PostgreSQL cluster for the whole run, and an empty database of each kind."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 import foundation.outbox  # noqa: F401  # adds its tables to METADATA
 import pacs.archive.schema  # noqa: F401  # adds its tables to METADATA
 from foundation.database import Database, sqlite_url
 from tests.harness.peers import PostgresqlServer, postgresql
+
+# The same examples in each run: what fails here fails for everybody. TELEGARDE_EXPLORE=1 looks for new ones.
+settings.register_profile("seeded", derandomize="TELEGARDE_EXPLORE" not in os.environ)
+settings.load_profile("seeded")
 
 
 @pytest.fixture(scope="session")

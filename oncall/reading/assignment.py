@@ -12,7 +12,7 @@ from enum import StrEnum
 from oncall.case.event import CaseId
 from oncall.directory import Directory, PersonId
 from oncall.reading.board import Board
-from oncall.reading.eligibility import Exclusion, exclusions, open_load
+from oncall.reading.eligibility import Exclusion, Rule, exclusions, open_load
 from oncall.reading.order import Band, Waiting
 from oncall.reading.planning import Score, Seat, list_schedule, queue_of, score, seats_of, suitable
 from oncall.reading.policy import ReadingPolicy
@@ -146,12 +146,13 @@ def _decision(
     assert case is not None, "only the forecast places cases that have not come yet"
     among = {one.person_id for one in scores}
     begin_s = board.now_s if start_s is None else start_s
-    excluded = [
-        broken
-        for reader in board.readers
-        if reader.person_id not in among
-        for broken in exclusions(case, reader, board, directory, policy, load=open_load(board, reader, case.urgency))
-    ]
+    excluded: list[Exclusion] = []
+    for reader in board.readers:
+        if reader.person_id in among:
+            continue
+        broken = exclusions(case, reader, board, directory, policy, load=open_load(board, reader, case.urgency))
+        # Who breaks no rule and is no candidate has no turn left: what is before this case outlasts their duty.
+        excluded += broken or [Exclusion(person_id=reader.person_id, rule=Rule.LEAVES_BEFORE)]
     return AssignmentDecision(
         at_s=board.now_s,
         case_id=case.case_id,

@@ -27,6 +27,7 @@ class Rule(StrEnum):
     NO_PRIVILEGE = "no_privilege"
     NOT_COMPETENT = "not_competent"
     LOAD = "load"
+    LEAVES_BEFORE = "leaves_before"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,6 +64,7 @@ _RULES: Final[Mapping[Rule, Mapping[Language, str]]] = {
     Rule.DECLINED: {_FR: "a décliné ce dossier", _EN: "declined this case"},
     Rule.NO_PRIVILEGE: {_FR: "pas de convention avec {detail}", _EN: "no privilege at {detail}"},
     Rule.NOT_COMPETENT: {_FR: "ne lit pas la spécialité {detail}", _EN: "does not read {detail}"},
+    Rule.LEAVES_BEFORE: {_FR: "quitte la garde avant son tour", _EN: "leaves duty before its turn"},
     Rule.LOAD: {_FR: "a déjà {detail} dossiers ouverts", _EN: "already has {detail} open cases"},
 }
 

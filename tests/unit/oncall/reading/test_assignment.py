@@ -52,6 +52,13 @@ def test_no_more_than_seven_cases_are_on_a_list_and_the_rest_says_nobody() -> No
     assert [each.cause for each in made[7:]] == [Cause.NOBODY] * 2
 
 
+def test_a_reader_whose_duty_ends_before_the_cases_turn_is_excluded_with_that_reason() -> None:
+    view = board([case("a"), case("b")], [reader("x", until_min=1)])
+    first, second = decide(view, everybody(view), DEFAULT)
+    assert (first.person_id, second.cause, second.person_id) == ("x", Cause.NOBODY, None)
+    assert [(each.person_id, each.rule) for each in second.excluded] == [("x", Rule.LEAVES_BEFORE)]
+
+
 def test_a_case_that_nobody_may_read_is_decided_as_nobodys_with_every_exclusion() -> None:
     view = board([case("c", site="B")], [reader("x"), reader("y", until_min=0)])
     (made,) = decide(view, directory(person("x", sites=("A",)), person("y")), DEFAULT)
