@@ -71,6 +71,7 @@ def callees(
     return {
         Target.ASSIGNED_READER: () if reader is None else (_callee(reader, rules, site, needs, must_read=False),),
         Target.ANOTHER_READER: of(LineKind.DUTY, is_own=True),
+        Target.NEUROLOGIST: _named(site, directory, (ContactDuty.NEUROLOGIST,)),
         Target.SENIOR: of(LineKind.SENIOR, is_own=None),
         Target.BACKUP: of(LineKind.BACKUP, is_own=True),
         Target.NEIGHBOUR_PROVIDER: of(LineKind.DUTY, is_own=False) if own_provider is not None else (),
@@ -81,7 +82,11 @@ def callees(
 
 def hospital_callees(site: Site, directory: Directory) -> tuple[Callee, ...]:
     """Return everybody whom a hospital names for an alarm, those without a contact method included."""
-    named = [person_id for duty in ALARMED_DUTIES for person_id in site.contacts.get(duty, ())]
+    return _named(site, directory, ALARMED_DUTIES)
+
+
+def _named(site: Site, directory: Directory, duties: Iterable[ContactDuty]) -> tuple[Callee, ...]:
+    named = [person_id for duty in duties for person_id in site.contacts.get(duty, ())]
     people = _once(directory.persons[person_id] for person_id in named if person_id in directory.persons)
     return tuple(Callee(person_id=person.person_id, methods=person.contact_methods) for person in people)
 

@@ -134,6 +134,15 @@ class Declined:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Informed:
+    """Somebody who is only told (a neurologist) answered a page of the chain `chain_id`: it goes on at once."""
+
+    chain_id: str
+    person_id: PersonId
+    callees: Mapping[Target, tuple[Callee, ...]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PageFailed:
     """The page did not go out, or nobody knows whether it did (a crash while sending); `reason` is logged."""
 
@@ -156,7 +165,7 @@ class Closed:
     reason: str
 
 
-Happening = Due | Acknowledged | Declined | PageFailed | Raised | Closed
+Happening = Due | Acknowledged | Declined | Informed | PageFailed | Raised | Closed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

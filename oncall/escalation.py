@@ -33,6 +33,7 @@ from oncall.chain import (
     Declined,
     Due,
     Happening,
+    Informed,
     Page,
     Paged,
     PageFailed,
@@ -58,6 +59,7 @@ __all__ = [
     "Declined",
     "Due",
     "Happening",
+    "Informed",
     "Ladder",
     "Page",
     "PageFailed",
@@ -94,6 +96,8 @@ def advance(chain: Chain, happening: Happening, now: datetime) -> tuple[Chain, t
             return _Walk(chain, now).on_acknowledged(happening) if happening.chain_id == chain.chain_id else (chain, ())
         case Declined():
             return _Walk(chain, now).on_declined(happening) if happening.chain_id == chain.chain_id else (chain, ())
+        case Informed():
+            return _Walk(chain, now).on_informed(happening) if happening.chain_id == chain.chain_id else (chain, ())
         case PageFailed():
             return _Walk(chain, now).on_failed(happening)
         case Raised():
@@ -136,6 +140,13 @@ class _Walk:
             self.chain = replace(self.chain, paged=left)
             if was_asked and not any(map(_is_reached, left)):
                 self.go_on(Cause.DECLINED, answer.callees)
+        return self.done()
+
+    def on_informed(self, answer: Informed) -> tuple[Chain, tuple[Action, ...]]:
+        if self.chain.state is ChainState.RUNNING and any(
+            paged.person_id == answer.person_id for paged in self.chain.paged
+        ):
+            self.go_on(Cause.CLINICAL, answer.callees)
         return self.done()
 
     def on_failed(self, failure: PageFailed) -> tuple[Chain, tuple[Action, ...]]:

@@ -5,7 +5,7 @@ Seconds throughout. Source: `oncall_domain.md` 4.2 ESCALATION (L0 to L5), 4.3 C3
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +17,7 @@ class Target(StrEnum):
 
     ASSIGNED_READER = "assigned_reader"
     ANOTHER_READER = "another_reader"
+    NEUROLOGIST = "neurologist"
     SENIOR = "senior"
     BACKUP = "backup"
     NEIGHBOUR_PROVIDER = "neighbour_provider"
@@ -66,6 +67,26 @@ class Ladder:
         if any(step.pages_max < 1 or step.persons_max < 1 for step in self.steps):
             message = f"ladder {self.ladder_id}: a step pages at least one person once"
             raise ValueError(message)
+
+
+def for_stroke(ladder: Ladder) -> Ladder:
+    """Return the ladder of a stroke: the hospital's neurologist is told before the neuro-radiologist is asked.
+
+    The neurologist decides on the treatment and reads no images: whatever they answer, the next step begins. A ladder
+    that names the neurologist itself stays as it is. Source: `oncall_domain.md` 4.2, L2.
+    """
+    if any(step.target is Target.NEUROLOGIST for step in ladder.steps):
+        return ladder
+    place = next(
+        (number for number, step in enumerate(ladder.steps) if step.target is Target.SENIOR), len(ladder.steps)
+    )
+    like = ladder.steps[min(place, len(ladder.steps) - 1)]
+    told = replace(like, target=Target.NEUROLOGIST, persons_max=1)
+    return replace(
+        ladder,
+        ladder_id=f"{ladder.ladder_id}+stroke",
+        steps=(*ladder.steps[:place], told, *ladder.steps[place:]),
+    )
 
 
 def _step(level: int, target: Target, persons_max: int = 1) -> Step:

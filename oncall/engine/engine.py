@@ -453,6 +453,8 @@ class Engine:
         may_take = self._may_take(draft, case, person_id)
         if not may_take and not paging.is_asked(draft, case, person_id):
             raise Refused("nobody has asked this person, and they may not read the case; nothing has changed")
+        if not may_take and paging.informed(draft, case, person_id):
+            return
         if case.reading.state in _UNOPENED and may_take:
             case = assigning.give(draft, case, person_id, "answered")
             draft.record(case_id, *commands.acknowledge(case, person_id, context, channel=channel))

@@ -28,6 +28,7 @@ from oncall.chain import (
     Declined,
     Due,
     Happening,
+    Informed,
     Page,
     PageFailed,
     PageKind,
@@ -35,11 +36,12 @@ from oncall.chain import (
     Record,
     Subject,
 )
-from oncall.directory import PersonId
+from oncall.directory import ContactDuty, PersonId
 from oncall.engine.boards import refusal
 from oncall.engine.draft import Draft
-from oncall.ladder import Ladder, Target
+from oncall.ladder import Ladder, Target, for_stroke
 from oncall.notify import page_message
+from oncall.reading.board import ExamKind
 from oncall.rota.model import LineKind, Shift
 from oncall.spans import Span
 
@@ -81,7 +83,7 @@ def ladder_for(draft: Draft, case: Case) -> Ladder:
     """
     rules, now, person_id = draft.rules, draft.now, case.reading.assigned_to
     if person_id is None or not rules.roster.ladders:
-        return rules.ladder
+        return _of_kind(rules.ladder, case)
     within = Span(start=now, end=now + timedelta(seconds=rules.engine.horizon_s))
     lines = rules.lines
     places = {line_id: place for place, line_id in enumerate(lines)}
@@ -93,7 +95,11 @@ def ladder_for(draft: Draft, case: Case) -> Ladder:
 
     shifts = [shift for shift in rules.timeline.shifts_of(person_id, within) if shift.line_id in lines]
     own = None if not shifts else rules.roster.ladder_of(lines[min(shifts, key=rank).line_id])
-    return own or rules.ladder
+    return _of_kind(own or rules.ladder, case)
+
+
+def _of_kind(ladder: Ladder, case: Case) -> Ladder:
+    return for_stroke(ladder) if case.exam is ExamKind.STROKE else ladder
 
 
 def tell(draft: Draft, chain: Chain, happening: Happening) -> Chain:
@@ -144,6 +150,19 @@ def declined(draft: Draft, case: Case, person_id: PersonId) -> None:
     if chain is not None:
         found = Declined(chain_id=chain.chain_id, person_id=person_id, callees=callees_of(draft, case))
         tell(draft, chain, found)
+
+
+def informed(draft: Draft, case: Case, person_id: PersonId) -> bool:
+    """Tell the chain that looks for a reader that the hospital's neurologist knows; False for anybody else."""
+    site = draft.rules.directory.sites.get(case.site_id)
+    if site is None or person_id not in site.contacts.get(ContactDuty.NEUROLOGIST, ()):
+        return False
+    chain_id = running_chain(case)
+    chain = None if chain_id is None else draft.chain(chain_id)
+    if chain is not None:
+        found = Informed(chain_id=chain.chain_id, person_id=person_id, callees=callees_of(draft, case))
+        tell(draft, chain, found)
+    return True
 
 
 def failed(draft: Draft, chain: Chain, message_key: str, reason: str) -> None:

@@ -41,6 +41,7 @@ def open_case(site: Site, request: Request, holder: Holder, sent: dict[str, Any]
         sent,
         site.desk.in_force().directory,
         site.desk.now(),
+        policy=site.desk.in_force().reading,
         key_of=lambda issuer, patient_id: patient_key(site.secret, issuer, patient_id),
         may_ask_for=holder.may_see,
     )

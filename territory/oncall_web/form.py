@@ -12,8 +12,10 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from oncall.case.commands import NewRequest
-from oncall.directory import Directory, Site, SiteId, SubSpecialty
+from oncall.directory import Directory, Site, SiteId
 from oncall.reading.board import ExamKind, Urgency
+from oncall.reading.policy import ReadingPolicy
+from oncall.reading.triage import RequestFacts, triage
 
 FIELDS: Final = (
     "site_id",
@@ -33,12 +35,6 @@ ONSET_AGE_MAX: Final = timedelta(days=7)
 """An onset longer ago is a slip of the hand."""
 
 MODALITIES: Final = ("CT", "MR")
-# What an exam needs of its reader unless a doctor says otherwise.
-_NEEDS: Final[Mapping[ExamKind, SubSpecialty]] = {
-    ExamKind.STROKE: SubSpecialty.NEURO,
-    ExamKind.WHOLE_BODY: SubSpecialty.TRAUMA,
-}
-_ALWAYS_FIRST: Final = frozenset({ExamKind.STROKE, ExamKind.WHOLE_BODY})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +50,7 @@ def check_request(
     directory: Directory,
     now: datetime,
     *,
+    policy: ReadingPolicy,
     key_of: Callable[[str, str], str],
     may_ask_for: Callable[[SiteId], bool],
 ) -> Checked:
@@ -61,6 +58,8 @@ def check_request(
 
     Parameters
     ----------
+    policy : ReadingPolicy
+        Triage's: a stroke or a polytrauma is P1 whatever was asked, and says whom it needs.
     key_of : callable
         Makes the patient's opaque key of issuer and Patient ID.
     may_ask_for : callable
@@ -84,16 +83,26 @@ def check_request(
     if exam is ExamKind.STROKE and onset_at is None and "onset_at" not in errors and not values["onset_at"]:
         # Wake-up stroke: unknown is an answer, but it must be given.
         errors["onset_at"] = "onset_needed"
-    if exam in _ALWAYS_FIRST and urgency is not None and urgency is not Urgency.P1:
-        errors["urgency"] = "always_first"
     if errors or site is None or exam is None or urgency is None:
         return Checked(errors=errors)
+    onset_s = None if onset_at is None else onset_at.timestamp()
+    decided = triage(
+        # Any reader of the night reads any region; only strokes and polytraumas need more.
+        RequestFacts(
+            exam=exam,
+            requested=urgency,
+            at_s=now.timestamp(),
+            last_known_well_at_s=onset_s,
+            is_general_enough=True,
+        ),
+        policy,
+    )
     return Checked(
         request=NewRequest(
             site_id=site.site_id,
             exam=exam,
-            urgency=urgency,
-            needs=_NEEDS.get(exam, SubSpecialty.GENERAL),
+            urgency=decided.urgency,
+            needs=decided.needs,
             patient_key=key_of(site.issuer, values["patient_id"]),
             request_id=values["request_id"],
             accession_number=values["accession_number"],

@@ -59,6 +59,7 @@ def request_form(site: Site, request: Request, holder: Holder, sent: dict[str, A
             sent,
             directory,
             site.desk.now(),
+            policy=site.desk.in_force().reading,
             key_of=lambda issuer, patient_id: patient_key(site.secret, issuer, patient_id),
             may_ask_for=holder.may_see,
         )

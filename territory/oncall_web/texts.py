@@ -65,7 +65,6 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "error.unknown_site": ("Hôpital inconnu : choisissez dans la liste.", "Unknown hospital: choose one of the list."),
     "error.not_your_site": ("Ce n'est pas votre hôpital.", "Not your hospital."),
     "error.unknown_choice": ("Choisissez dans la liste.", "Choose one of the list."),
-    "error.always_first": ("Un AVC ou un polytraumatisé est toujours P1.", "A stroke or polytrauma is always P1."),
     "error.onset_needed": (
         "Indiquez l'heure, ou « unknown » (AVC du réveil).",
         'Give the time, or "unknown" (wake-up stroke).',

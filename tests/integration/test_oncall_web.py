@@ -26,7 +26,7 @@ from foundation.errors import Refused
 from oncall.case.commands import NewRequest
 from oncall.case.event import CaseId
 from oncall.channels.http_gateway import HttpGateway
-from oncall.directory import ChannelKind, SiteId
+from oncall.directory import ChannelKind, SiteId, SubSpecialty
 from oncall.engine.engine import Engine
 from oncall.engine.in_force import FixedRules, InForce
 from oncall.engine.sql_store import SqlStore
@@ -190,7 +190,6 @@ def test_a_request_by_the_form_opens_one_case_however_often_it_is_sent(web: Web)
         ({"requester": ""}, "requester", "Required"),
         ({"requester": "x" * 65}, "requester", "64 characters"),
         ({"exam": "stroke", "urgency": "1"}, "onset_at", "wake-up stroke"),
-        ({"exam": "stroke", "urgency": "2", "onset_at": "unknown"}, "urgency", "always P1"),
         ({"onset_at": "yesterday"}, "onset_at", "A date and a time"),
         ({"onset_at": "2027-01-01T00:00"}, "onset_at", "Between seven days ago"),
     ],
@@ -208,6 +207,13 @@ def test_what_is_wrong_is_said_beside_its_field_and_nothing_is_opened(
     assert said in by_json.json["errors"][field]
     assert 'value="Dr Roy"' in page.body or field == "requester"
     assert web.ask("/oncall/api/cases").json["cases"] == []
+
+
+def test_a_stroke_is_first_and_asks_for_a_neuroradiologist_whatever_was_asked(web: Web) -> None:
+    case_id = open_case(web, exam="stroke", urgency="3", onset_at="unknown")
+
+    case = web.engine.case(CaseId(case_id))
+    assert (case.urgency, case.needs) == (Urgency.P1, SubSpecialty.NEURO)
 
 
 def test_a_case_goes_from_request_to_signed_report_over_the_interface(web: Web) -> None:

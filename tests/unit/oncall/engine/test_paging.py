@@ -1,15 +1,16 @@
 """Chains of pages within the engine: whose ladder a chain climbs, and whom the hospital is told to call."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from oncall.case.event import CaseId
-from oncall.directory import ChannelKind, Directory, LineId, PersonId
+from oncall.directory import ChannelKind, ContactDuty, Directory, LineId, PersonId, Role, SiteId
 from oncall.engine.engine import Engine
 from oncall.engine.in_force import FixedRules, InForce
 from oncall.engine.ports import Store
 from oncall.ladder import Ladder, Step, Target
-from oncall.reading.board import Urgency
+from oncall.reading.board import ExamKind, Urgency
 from oncall.rota.model import Roster
 from tests.harness.small_territory import (
     BEGIN,
@@ -18,6 +19,7 @@ from tests.harness.small_territory import (
     directory,
     engine,
     in_force,
+    person,
     ready_case,
     roster,
     run_until,
@@ -73,6 +75,62 @@ def number_of(known: Directory, person_id: str) -> str:
 
 def restarted(store: Store, rules: InForce) -> Engine:
     return Engine(store, FixedRules(rules), SENDER, worker="two")
+
+
+def with_neurologist(known: Directory) -> Directory:
+    """Return the territory with a neurologist at the north."""
+    nora = person("nora", Role.NEUROLOGIST)
+    north = known.sites[SiteId("north")]
+    north = replace(north, contacts={**north.contacts, ContactDuty.NEUROLOGIST: (nora.person_id,)})
+    return replace(
+        known,
+        persons={**known.persons, nora.person_id: nora},
+        sites={**known.sites, north.site_id: north},
+    )
+
+
+def silent_stroke(store: Store, known: Directory) -> Engine:
+    """Open a stroke whose readers answer nothing, and stop when the third level is due."""
+    runner = engine(store, in_force(people=known))
+    ready_case(runner, "c", at(0), exam=ExamKind.STROKE, urgency=Urgency.P1)
+    run_until(runner, at(0) + timedelta(seconds=260))
+    return runner
+
+
+def test_the_neurologist_of_a_stroke_is_told_before_the_neuroradiologist(store: Store) -> None:
+    runner = silent_stroke(store, with_neurologist(directory()))
+    assert told(store, "c")[2:] == ["nora"]
+
+    run_until(runner, at(0) + timedelta(seconds=400))
+
+    assert told(store, "c")[2:4] == ["nora", "serge"]
+
+
+def test_a_neurologist_who_answers_ends_nothing_and_the_neuroradiologist_is_asked_at_once(store: Store) -> None:
+    runner = silent_stroke(store, with_neurologist(directory()))
+    now = at(0) + timedelta(seconds=261)
+
+    runner.acknowledge(CaseId("c"), PersonId("nora"), now)
+
+    assert told(store, "c")[2:4] == ["nora", "serge"]
+    assert runner.case(CaseId("c")).reading.acknowledged_at is None
+    # A second yes, when the chain is elsewhere, changes nothing.
+    runner.acknowledge(CaseId("c"), PersonId("nora"), now)
+    assert told(store, "c")[2:] == ["nora", "serge"]
+
+
+def test_a_hospital_without_neurologist_does_not_wait_for_one(store: Store) -> None:
+    silent_stroke(store, directory())
+
+    assert told(store, "c")[2:3] == ["serge"]
+
+
+def test_only_a_stroke_goes_by_the_neurologist(store: Store) -> None:
+    runner = engine(store, in_force(people=with_neurologist(directory())))
+    ready_case(runner, "c", at(0), urgency=Urgency.P1)
+    run_until(runner, at(0) + timedelta(seconds=400))
+
+    assert "nora" not in told(store, "c")
 
 
 def test_a_line_with_a_ladder_of_its_own_climbs_that_one(store: Store) -> None:
