@@ -106,9 +106,10 @@ class Case:
     @property
     def is_ready(self) -> bool:
         """The images are complete and a signed report is due."""
+        # What is false of most cases of a night, the reported ones, comes first.
         return (
-            self.images.state is ImagesState.COMPLETE
-            and self.reading.state in _IN_READING
+            self.reading.state in _IN_READING
+            and self.images.state is ImagesState.COMPLETE
             and self.images.deadline_at is not None
             and self.is_open
         )
