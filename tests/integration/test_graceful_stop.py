@@ -33,7 +33,7 @@ def begin_store(node: TelegardeNode, sender: StepwiseRequestor) -> None:
 
 
 def is_being_written(node: TelegardeNode) -> bool:
-    packs = (node.data / "packs").glob("*.tar")
+    packs = (node.data / "packs").glob("[!.]*.tar")
     return any(len(path.read_bytes()[500_000:600_000].strip(b"\0")) > 0 for path in packs)
 
 
