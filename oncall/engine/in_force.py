@@ -26,8 +26,7 @@ class EnginePolicy:
     readers are planned with; ``review_s`` is after how long a case that waits for others is looked at again, which is
     what makes a next alarm time certain, ``follow_up_s`` the same for a ready case that no reader is being asked for;
     ``contact_test_s`` is how long before a shift its contact is tried (if
-    ``is_contact_tested``), and ``contact_answer_s`` how long before it the answer must be there; ``night_s`` is how
-    long a night's reads count;
+    ``is_contact_tested``), and ``contact_answer_s`` how long before it the answer must be there;
     ``backup_answer_s`` is how long a called backup may be silent before the next one is called;
     ``handover_answer_s`` how long a list may wait for acceptance before the coordinator is told, reminders included.
     """
@@ -40,7 +39,6 @@ class EnginePolicy:
     follow_up_s: float = 600.0
     contact_test_s: float = 1800.0
     contact_answer_s: float = 900.0
-    night_s: float = 50_400.0
     backup_answer_s: float = 300.0
     handover_answer_s: float = 600.0
     is_contact_tested: bool = False

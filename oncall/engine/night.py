@@ -2,7 +2,8 @@
 
 For: projections of cases, the night's log, who read what. Not for: deciding, or where events are kept.
 
-Invariant: a `Night` that has applied the same events in the same order is equal, whichever process folded it, and when.
+Invariant: a `Night` that has applied the same events in the same order is equal, whichever process folded it, and when,
+but for what was forgotten as too old for any board.
 """
 
 from collections import deque

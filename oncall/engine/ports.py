@@ -85,11 +85,6 @@ class Changes:
     cursors: tuple["Cursor", ...] = ()
     swaps: tuple[SwapChange, ...] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Say whether a commit would do nothing."""
-        return self == Changes()
-
 
 class Store(Protocol):
     """Where the engine's state is kept."""

@@ -46,6 +46,20 @@ def answered_case(runner: Engine, case_id: str, now: datetime, exam: ExamKind) -
         runner.acknowledge(case, reader, now)
 
 
+def test_an_engine_that_runs_on_remembers_the_reads_of_the_last_day_only(store: Store) -> None:
+    runner = engine(store)
+    case_id = ready_case(runner, "c", at(0))
+    reader = runner.case(case_id).reading.assigned_to
+    assert reader is not None
+    read(runner, case_id, reader, 1, 5)
+    run_until(runner, at(10))
+    assert (len(runner.night.reads), len(runner.night.ready_times)) == (1, 1)
+
+    runner.run_due(at(10) + timedelta(hours=24))
+
+    assert (runner.night.reads, runner.night.ready_times) == ([], [])
+
+
 def test_a_case_goes_from_request_to_signed_report_and_its_reader_is_paged_once(store: Store) -> None:
     runner = engine(store)
     runner.run_due(BEGIN)
