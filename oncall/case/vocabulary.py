@@ -215,6 +215,8 @@ _CRITICAL_KEYS: Final = frozenset(
     {"critical_id", "category", "finding", "identified_at_us", "radiologist", "due_at_us"}
 )
 _ASSIGN_KEYS: Final = frozenset({"person_id", "reason", "assignment", "provider_id", "line_id"})
+# As `oncall.reading.stored_decision` writes them.
+_DECISION_KEYS: Final = frozenset({"candidates", "exclusions", "scores", "rule", "decided"})
 _READ_KEYS: Final = frozenset({"person_id", "transaction_uid", "reason", "viewer"})
 
 
@@ -298,14 +300,12 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.PRIORS_UNAVAILABLE: _entry("reason", may=_STUDY_KEYS | {"source"}),
         E.QUEUE_ENTERED: _entry(may={"reason"}),
         E.ASSIGN_PROPOSED: _entry("candidates", may={"exclusions", "reason", "rule", "scores"}),
-        E.ASSIGN_MADE: _entry("person_id", may=_ASSIGN_KEYS | {"candidates", "exclusions", "scores", "rule"}),
+        E.ASSIGN_MADE: _entry("person_id", may=_ASSIGN_KEYS | _DECISION_KEYS),
         E.ASSIGN_ACKNOWLEDGED: _entry("person_id", may={"channel", "message_key"}),
         E.ASSIGN_DECLINED: _entry("person_id", "reason", may={"channel", "message_key"}),
         E.ASSIGN_TIMEOUT: _entry("person_id", may={"silent_s"}),
         E.ASSIGN_REVOKED: _entry("reason", may={"person_id", "replaced_transaction_uid"}),
-        E.ASSIGN_REASSIGNED: _entry(
-            "person_id", "reason", may=_ASSIGN_KEYS | {"from_person_id", "candidates", "exclusions", "scores", "rule"}
-        ),
+        E.ASSIGN_REASSIGNED: _entry("person_id", "reason", may=_ASSIGN_KEYS | _DECISION_KEYS | {"from_person_id"}),
         E.PAGE_SENT: _entry("person_id", "channel", may=_PAGE_KEYS),
         E.PAGE_DELIVERED: _entry("message_key", may=_PAGE_KEYS),
         E.PAGE_FAILED: _entry("reason", may=_PAGE_KEYS),

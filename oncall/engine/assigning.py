@@ -22,6 +22,7 @@ from oncall.reading import assignment
 from oncall.reading.assignment import AssignmentDecision
 from oncall.reading.board import Board, Reader, ReadyCase
 from oncall.reading.eligibility import Rule, exclusions
+from oncall.reading.stored_decision import stored
 from oncall.rota.model import LineKind
 from oncall.spans import Span
 
@@ -105,16 +106,6 @@ def ensure_may_open(draft: Draft, case: Case, person_id: PersonId) -> None:
         raise NotEligible(f"this reader may not open the case: {', '.join(rules)}; choose another reader")
 
 
-def why_payload(decision: AssignmentDecision) -> dict[str, Any]:
-    """Return what is stored of a decision so that it can be explained later: candidates, scores and exclusions."""
-    return {
-        "rule": decision.band.name.lower(),
-        "candidates": [one.person_id for one in decision.candidates],
-        "scores": [[one.person_id, round(one.total_s, 3), round(one.start_s, 3)] for one in decision.candidates],
-        "exclusions": [[one.person_id, one.rule.value, one.detail] for one in decision.excluded],
-    }
-
-
 def _carry_out(draft: Draft, decision: AssignmentDecision) -> None:
     case = draft.case(decision.case_id)
     chain_id = paging.running_chain(case)
@@ -128,7 +119,7 @@ def _carry_out(draft: Draft, decision: AssignmentDecision) -> None:
         # Its ladder is already asking others, in order: another plan must not send it back to the first step.
         return
     paging.close(draft, case, f"assignment:{decision.cause.value}")
-    given = give(draft, draft.case(decision.case_id), decision.person_id, decision.cause.value, why_payload(decision))
+    given = give(draft, draft.case(decision.case_id), decision.person_id, decision.cause.value, stored(decision))
     paging.begin(draft, given, ChainCause.ASSIGNED)
 
 
