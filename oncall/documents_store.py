@@ -17,13 +17,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, insert, select
 
 from foundation.errors import Refused, Unavailable
+from foundation.instants import instant_of_us, microseconds
 from oncall.directory import Directory
 from oncall.directory_documents import directory_from_json, directory_to_json
 from oncall.schema import oncall_document
 from oncall.strict_json import canonical, parse
 
 _VERSION_CHARACTERS_MAX: Final = 64
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
@@ -98,7 +98,7 @@ def publish(
         insert(oncall_document).values(
             kind=kind.value,
             version=version,
-            published_at_us=(published_at - _EPOCH) // _MICROSECOND,
+            published_at_us=microseconds(published_at),
             published_by=by,
             body=body,
         )
@@ -118,7 +118,7 @@ def latest(connection: Connection, kind: DocumentKind, *, at: datetime | None = 
     """Return the version in force now, or at an instant; None before the first publication."""
     wanted = select(oncall_document).where(oncall_document.c.kind == kind.value)
     if at is not None:
-        wanted = wanted.where(oncall_document.c.published_at_us <= (at.astimezone(UTC) - _EPOCH) // _MICROSECOND)
+        wanted = wanted.where(oncall_document.c.published_at_us <= microseconds(at))
     row = connection.execute(wanted.order_by(oncall_document.c.published_at_us.desc()).limit(1)).one_or_none()
     return None if row is None else _published(row)
 
@@ -177,7 +177,7 @@ def _published(row: Any) -> Published:
     return Published(
         kind=DocumentKind(row.kind),
         version=row.version,
-        published_at=_EPOCH + row.published_at_us * _MICROSECOND,
+        published_at=instant_of_us(row.published_at_us),
         published_by=row.published_by,
         body=row.body,
     )

@@ -13,13 +13,12 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
 
-from oncall.case.event import microseconds
+from foundation.instants import instant_of_us, microseconds
 from oncall.directory import ChannelKind, PersonId
 from oncall.messages import MessageState
 from oncall.plan_blanc import Attempt, Board, RecallOrder, board, next_calls
 from oncall.recall_rows import insert_recall, replies_of
 from oncall.schema import oncall_message_event
-from oncall.timers import instant_of_us
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

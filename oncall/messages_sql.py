@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, or_, select, update
 
-from oncall.case.event import CaseId, microseconds
+from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
+from oncall.case.event import CaseId
 from oncall.directory import ChannelKind, PersonId
 from oncall.messages import (
     INTERRUPTIONS_MAX,
@@ -31,7 +32,6 @@ from oncall.messages import (
 )
 from oncall.schema import oncall_message as table
 from oncall.schema import oncall_message_event as events
-from oncall.timers import instant_of_us
 
 S = MessageState
 
@@ -259,7 +259,7 @@ def _row(message: Message) -> dict[str, Any]:
     body = {
         "subject": message.subject,
         "text": message.text,
-        "expires_at_us": None if expires_at is None else microseconds(expires_at),
+        "expires_at_us": microseconds_or_none(expires_at),
         "attempts_max": message.attempts_max,
     }
     return {
@@ -291,7 +291,7 @@ def _status(row: Any) -> MessageStatus:
         case_id=None if row.case_id is None else CaseId(row.case_id),
         chain_id=row.chain_id or "",
         answer_token=row.answer_token,
-        expires_at=None if expires_at_us is None else instant_of_us(expires_at_us),
+        expires_at=instant_of_us_or_none(expires_at_us),
         attempts_max=body["attempts_max"],
     )
     return MessageStatus(

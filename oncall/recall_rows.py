@@ -7,11 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from foundation.errors import Refused
-from oncall.case.event import microseconds
+from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from oncall.directory import ChannelKind, ContactMethod, PersonId
 from oncall.plan_blanc import Answer, Recalled, RecallOrder, Reply
 from oncall.schema import oncall_message_event, oncall_recall, oncall_recall_answer
-from oncall.timers import instant_of_us
 
 
 def insert_recall(connection: Connection, order: RecallOrder, now: datetime, *, is_drill: bool) -> None:
@@ -49,7 +48,7 @@ def replies_of(connection: Connection, recall_id: str) -> dict[PersonId, Reply]:
         PersonId(row.person_id): Reply(
             answer=Answer(row.answer),
             answered_at=instant_of_us(row.answered_at_us),
-            arrives_at=None if row.arrives_at_us is None else instant_of_us(row.arrives_at_us),
+            arrives_at=instant_of_us_or_none(row.arrives_at_us),
         )
         for row in rows
     }
@@ -57,7 +56,7 @@ def replies_of(connection: Connection, recall_id: str) -> dict[PersonId, Reply]:
 
 def record_reply(connection: Connection, recall_id: str, person_id: PersonId, reply: Reply) -> None:
     """Write down what somebody answered; the last word counts, the trace keeps every one."""
-    arrives_at_us = None if reply.arrives_at is None else microseconds(reply.arrives_at)
+    arrives_at_us = microseconds_or_none(reply.arrives_at)
     answered_at_us = microseconds(reply.answered_at)
     row = {"answered_at_us": answered_at_us, "answer": str(reply.answer), "arrives_at_us": arrives_at_us}
     table = oncall_recall_answer

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, update
 
 from foundation.database import Database
 from foundation.errors import Refused
-from oncall.case.event import microseconds
+from foundation.instants import instant_of_us, microseconds
 from oncall.directory import PersonId
 from oncall.messages import Message, MessageState
 from oncall.messages_sql import SqlMessages
@@ -19,7 +19,6 @@ from oncall.notify import NoticeKind, Sender, Words, addressed_message
 from oncall.plan_blanc import Answer, Attempt, Board, Call, Recalled, RecallOrder, Reply, board, next_calls, next_due_at
 from oncall.recall_rows import chain_of, insert_recall, order_of, record_reply, replies_of
 from oncall.schema import oncall_message, oncall_message_event, oncall_recall
-from oncall.timers import instant_of_us
 
 CALLED_ON_FOR: Final = timedelta(hours=12)
 """After which a recall that nobody ended is looked at no more."""

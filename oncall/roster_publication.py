@@ -10,12 +10,13 @@ subscribed calendar keeps its UID, its SEQUENCE only grows, and what is no longe
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select
 
 from foundation.errors import Refused
+from foundation.instants import instant_of_us, microseconds
 from oncall.callees import ContactDefect, contact_defects
 from oncall.directory import Directory, LineId, PersonId
 from oncall.documents_store import DocumentKind, Published, in_force, latest, publish, version_name
@@ -31,8 +32,6 @@ from oncall.strict_json import canonical, parse
 # How far ahead calendars are told of changes: a year, so that summer leave can be planned, and some.
 TOLD_AHEAD: Final = timedelta(days=400)
 _TOLD_BEHIND: Final = timedelta(days=2)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 # Parameters of one statement are limited in SQLite.
 _ROWS_PER_STATEMENT: Final = 500
 
@@ -135,7 +134,9 @@ def changed_events(
 ) -> dict[str, CalendarEvent]:
     """Return the revised calendar events that overlap a span, by UID, of one person or some lines or all."""
     table = oncall_calendar_event
-    wanted = select(table).where(table.c.start_us < _us(within.end), table.c.end_us > _us(within.start))
+    wanted = select(table).where(
+        table.c.start_us < microseconds(within.end), table.c.end_us > microseconds(within.start)
+    )
     if person_id is not None:
         wanted = wanted.where(table.c.person_id == person_id)
     if line_ids is not None:
@@ -194,12 +195,12 @@ def _row(event: CalendarEvent) -> Mapping[str, Any]:
         "uid": event.uid,
         "line_id": event.line_id,
         "person_id": event.person_id,
-        "start_us": _us(event.span.start),
-        "end_us": _us(event.span.end),
+        "start_us": microseconds(event.span.start),
+        "end_us": microseconds(event.span.end),
         "rule": event.rule,
         "sequence": event.sequence,
         "is_cancelled": event.is_cancelled,
-        "changed_at_us": _us(event.changed_at),
+        "changed_at_us": microseconds(event.changed_at),
     }
 
 
@@ -207,17 +208,9 @@ def _event(row: Any) -> CalendarEvent:
     return CalendarEvent(
         line_id=LineId(row.line_id),
         person_id=PersonId(row.person_id),
-        span=Span(start=_instant(row.start_us), end=_instant(row.end_us)),
+        span=Span(start=instant_of_us(row.start_us), end=instant_of_us(row.end_us)),
         rule=row.rule,
         sequence=row.sequence,
         is_cancelled=row.is_cancelled,
-        changed_at=_instant(row.changed_at_us),
+        changed_at=instant_of_us(row.changed_at_us),
     )
-
-
-def _us(instant: datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def _instant(us: int) -> datetime:
-    return _EPOCH + us * _MICROSECOND

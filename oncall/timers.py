@@ -14,13 +14,14 @@ Invariants
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from foundation.errors import TelegardeError
-from oncall.case.event import CaseId, microseconds
+from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds
+from oncall.case.event import CaseId
 from oncall.schema import oncall_timer
 
 LEASE_S: Final = 10.0
@@ -219,12 +220,7 @@ class SqlTimers:
         found = self._connection.execute(
             select(oncall_timer.c.due_at_us).order_by(oncall_timer.c.due_at_us).limit(1)
         ).scalar_one_or_none()
-        return None if found is None else instant_of_us(found)
-
-
-def instant_of_us(since_1970_us: int) -> datetime:
-    """Return the aware UTC instant so many microseconds after 1970, exactly."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since_1970_us)
+        return instant_of_us_or_none(found)
 
 
 def _timer(row: Any) -> Timer:

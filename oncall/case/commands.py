@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from oncall.case.event import SYSTEM, Actor, Fact, in_utc, microseconds
+from foundation.instants import microseconds, microseconds_or_none
+from oncall.case.event import SYSTEM, Actor, Fact, in_utc
 from oncall.case.regions import IdentityState, ImagesState, ReadingState, RequestState, StudyKey
 from oncall.case.state import Case, ensure_possible, rehearse
 from oncall.case.vocabulary import EventType as E
@@ -216,8 +217,8 @@ def triage(
         reason=reason,
         exam=None if exam is None else exam.value,
         needs=None if needs is None else needs.value,
-        target_at_us=None if target_at is None else microseconds(target_at),
-        onset_at_us=None if onset_at is None else microseconds(onset_at),
+        target_at_us=microseconds_or_none(target_at),
+        onset_at_us=microseconds_or_none(onset_at),
     )
 
 
@@ -291,7 +292,7 @@ def complete_images(
         E.IMAGES_COMPLETE,
         rule=rule,
         deadline_at_us=microseconds(deadline),
-        target_at_us=None if target is None else microseconds(target),
+        target_at_us=microseconds_or_none(target),
     )
     if case.is_closed and case.reading.state is ReadingState.CANCELLED:
         reopened = context.fact(E.CASE_REOPENED, reason=f"images came although the request was {case.request.state}")

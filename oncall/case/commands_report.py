@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Final
 
 from foundation.errors import PeerError
+from foundation.instants import microseconds
 from oncall.case.commands import Context, Facts, possible, say
-from oncall.case.event import microseconds
 from oncall.case.regions import (
     CriticalFinding,
     CriticalState,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from foundation.instants import instant_of_us
 from oncall.case.effects_reading import (
     DELIVERY_EFFECTS,
     IDENTITY_EFFECTS,
@@ -15,7 +16,7 @@ from oncall.case.effects_reading import (
     Changes,
     Effect,
 )
-from oncall.case.event import Event, Fact, instant, instant_or_none
+from oncall.case.event import Event, Fact, instant_or_none
 from oncall.case.regions import RequestState, StudyKey
 from oncall.case.vocabulary import EventType as E
 from oncall.case.vocabulary import Region
@@ -183,7 +184,7 @@ def _completed(case: "Case", event: Event) -> Changes:
     if "study_instance_uid" in fact.payload:
         changes["studies"] = _with_study(case, fact)
     if images.deadline_at is None:
-        deadline = instant(fact.payload["deadline_at_us"])
+        deadline = instant_of_us(fact.payload["deadline_at_us"])
         target = instant_or_none(fact.payload, "target_at_us") or deadline
         wished = case.images.target_at
         changes |= {

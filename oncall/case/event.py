@@ -10,8 +10,10 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, NewType
+
+from foundation.instants import instant_of_us_or_none, microseconds
 
 CaseId = NewType("CaseId", str)
 
@@ -19,8 +21,6 @@ CaseId = NewType("CaseId", str)
 GENESIS_HASH: Final = "0" * 64
 
 _ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,21 +136,9 @@ def in_utc(instant: datetime) -> datetime:
     return instant.astimezone(UTC)
 
 
-def microseconds(instant: datetime) -> int:
-    """Return whole microseconds since 1970 UTC of an aware instant, exactly."""
-    # The other end is in UTC: two zones are subtracted in UTC, never by the wall clock.
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def instant(us: int) -> datetime:
-    """Return the aware UTC instant of whole microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=us)
-
-
 def instant_or_none(payload: Mapping[str, Any], key: str) -> datetime | None:
     """Return the instant that a payload has under `key`, or None."""
-    value = payload.get(key)
-    return None if value is None else instant(value)
+    return instant_of_us_or_none(payload.get(key))
 
 
 def uuid7(now: datetime, random: bytes | None = None) -> str:

@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Any, Final, Protocol
 
 from foundation.errors import Refused, TelegardeError
-from oncall.case.event import GENESIS_HASH, Actor, CaseId, Event, Fact, canonical_bytes, chained, instant, uuid7
+from foundation.instants import instant_of_us
+from oncall.case.event import GENESIS_HASH, Actor, CaseId, Event, Fact, canonical_bytes, chained, uuid7
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case, apply
 from oncall.case.vocabulary import check
@@ -202,10 +203,10 @@ def event_of(body: str, hash_: str) -> Event:
         seq=content["seq"],
         prev_hash=content["prev_hash"],
         hash=hash_,
-        recorded_at=instant(content["recorded_at_us"]),
+        recorded_at=instant_of_us(content["recorded_at_us"]),
         fact=Fact(
             type=content["type"],
-            occurred_at=instant(content["occurred_at_us"]),
+            occurred_at=instant_of_us(content["occurred_at_us"]),
             actor=Actor(who=who, role=role, authentication=authentication, place=place),
             payload=content["payload"],
             **{name: content[name] for name in _TEXTS},

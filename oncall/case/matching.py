@@ -9,8 +9,8 @@ patients).
 Who keeps what
 --------------
 * The case that has the study keeps T1, deadline, target and assignment; the request joins it (`attach_request`), and
-the
-  request's own case ends as merged into it.
+  the request's own case ends as merged into it.
+* The case of an announced patient (pre-alert) becomes that of the request which comes for them (`fulfil_pre_alert`).
 * A study that moves to another case takes T1, deadline and assignment along (`move_study`), unless that case has a
   deadline of its own: that one never moves.
 
@@ -27,8 +27,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from foundation.errors import Refused
-from oncall.case.commands import Context, Facts, assign, possible
-from oncall.case.event import CaseId, Fact, microseconds
+from foundation.instants import microseconds, microseconds_or_none
+from oncall.case.commands import Context, Facts, NewRequest, assign, possible, submit
+from oncall.case.event import CaseId, Fact
 from oncall.case.regions import IdentityState, ImagesState, ReadingState, ReportState, RequestState, StudyKey
 from oncall.case.state import Case, rehearse
 from oncall.case.vocabulary import EventType as E
@@ -100,11 +101,16 @@ class StudyFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Match:
-    """One case that a study may belong to, its score and why."""
+    """One case that a study may belong to, its score and why.
+
+    Asked from the side of a request, ``case_id`` is the case that has the study; ``study`` is set for a study that no
+    case has, and ``case_id`` is then the request's own.
+    """
 
     case_id: CaseId
     score: int
     evidence: tuple[Evidence, ...]
+    study: StudyKey | None = None
 
     @property
     def is_beyond_doubt(self) -> bool:
@@ -121,11 +127,15 @@ _AS_GOOD_AS_AN_ACCESSION: Final = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """The verdict, the case it is about (LINK, BLOCKED), and every candidate, best first."""
+    """The verdict, the case it is about (LINK, BLOCKED), and every candidate, best first.
+
+    ``studies`` are those of no case that belong to it beyond doubt, when the verdict is LINK.
+    """
 
     verdict: Verdict
     case_id: CaseId | None = None
     candidates: tuple[Match, ...] = ()
+    studies: tuple[StudyKey, ...] = ()
 
 
 _WAITING: Final = frozenset(
@@ -152,24 +162,30 @@ def decide_match(study: StudyFacts, cases: Iterable[Case]) -> Decision:
 
 
 def _decision(matches: Iterable[Match]) -> Decision:
-    matches = sorted(matches, key=lambda match: (-match.score, match.case_id))
+    matches = sorted(matches, key=lambda match: (-match.score, match.case_id, match.study or ()))
     blocked = [
         match for match in matches if {Evidence.SAME_ACCESSION, Evidence.OTHER_PATIENT} <= frozenset(match.evidence)
     ]
     sure = [match for match in matches if match.is_beyond_doubt]
     candidates = tuple(match for match in matches if match.score >= PROPOSED_MIN)
     by_accession = [match for match in sure if Evidence.SAME_ACCESSION in match.evidence]
-    if len(by_accession) == 1:
-        return Decision(verdict=Verdict.LINK, case_id=by_accession[0].case_id, candidates=candidates)
+    # Several studies of one accession number that no case has are the request's, all of them.
+    if len({match.case_id for match in by_accession}) == 1:
+        return _linked(by_accession, candidates)
     if blocked:
         return Decision(verdict=Verdict.BLOCKED, case_id=blocked[0].case_id, candidates=candidates)
     if len(sure) == 1 and not by_accession:
-        return Decision(verdict=Verdict.LINK, case_id=sure[0].case_id, candidates=candidates)
+        return _linked(sure, candidates)
     return Decision(verdict=Verdict.PROPOSE if candidates else Verdict.NONE, candidates=candidates)
 
 
-def decide_request(request_case: Case, cases: Iterable[Case]) -> Decision:
-    """Return which case, opened by an unannounced study, a request that came after it belongs to; see `attach_request`.
+def _linked(sure: Sequence[Match], candidates: tuple[Match, ...]) -> Decision:
+    studies = tuple(match.study for match in sure if match.study is not None)
+    return Decision(verdict=Verdict.LINK, case_id=sure[0].case_id, candidates=candidates, studies=studies)
+
+
+def decide_request(request_case: Case, cases: Iterable[Case], unclaimed: Iterable[StudyFacts] = ()) -> Decision:
+    """Return which study that came before it a request belongs to: one that opened a case, or one that no case has.
 
     The match is scored from the study's side, so that it comes out the same whichever of the two was first.
     """
@@ -178,7 +194,48 @@ def decide_request(request_case: Case, cases: Iterable[Case]) -> Decision:
         if case.is_open and case.request.state is RequestState.UNANNOUNCED and case.images.studies:
             match = score(_study_facts(case), request_case)
             matches.append(replace(match, case_id=case.case_id))
+    matches += [replace(score(study, request_case), study=study.study) for study in unclaimed]
     return _decision(matches)
+
+
+def candidates_of(case: Case, cases: Iterable[Case], unclaimed: Iterable[StudyFacts] = ()) -> tuple[Match, ...]:
+    """Return what a case may belong together with, best first, for a person to decide: `Match.case_id` is the other.
+
+    A request that waits is shown studies, an unannounced study the requests that wait; any other case nothing.
+    """
+    others = [one for one in cases if one.case_id != case.case_id]
+    if is_waiting(case):
+        return decide_request(case, others, unclaimed).candidates
+    if case.request.state is not RequestState.UNANNOUNCED or not case.images.studies or not case.is_open:
+        return ()
+    return _decision([score(_study_facts(case), one) for one in others if is_waiting(one)]).candidates
+
+
+def is_waiting(case: Case) -> bool:
+    """Tell whether the case is a request that was made and has no images yet; an announced patient's is none."""
+    is_made = case.request.state in _WAITING and case.request.state is not RequestState.DRAFTED
+    return case.is_open and is_made and not case.images.studies
+
+
+PRE_ALERT_WITHIN: Final = timedelta(hours=2)
+"""How far from the announced time a request may come and still be that of the patient who was announced."""
+
+
+def pre_alert_of(request_case: Case, cases: Iterable[Case]) -> Case | None:
+    """Return the announced case that a request is for: same hospital and exam, near in time, and the only one such."""
+    request = request_case.request
+    asked = request.expected_at or request.submitted_at or request_case.opened_at
+    found = [
+        case
+        for case in cases
+        if case.is_open
+        and case.request.state is RequestState.DRAFTED
+        and case.request.pre_alert_at is not None
+        and (case.site_id, case.exam) == (request_case.site_id, request_case.exam)
+        and abs(asked - (case.request.expected_at or case.opened_at)) <= PRE_ALERT_WITHIN
+        and not (case.patient_key and request_case.patient_key and case.patient_key != request_case.patient_key)
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _study_facts(case: Case) -> StudyFacts:
@@ -252,9 +309,9 @@ def attach_request(study_case: Case, request_case: Case, context: Context, *, re
             # Matching may make a case more urgent, never less: that takes a triage by name.
             urgency=int(min(request_case.urgency, study_case.urgency)),
             needs=request_case.needs.value,
-            submitted_at_us=_microseconds(request.submitted_at),
-            answered_at_us=_microseconds(request.answered_at),
-            onset_at_us=_microseconds(request.onset_at),
+            submitted_at_us=microseconds_or_none(request.submitted_at),
+            answered_at_us=microseconds_or_none(request.answered_at),
+            onset_at_us=microseconds_or_none(request.onset_at),
             placer_order_number=request.placer_order_number or None,
             accession_number=request.accession_number or None,
             requester=request.requester or None,
@@ -270,11 +327,41 @@ def attach_request(study_case: Case, request_case: Case, context: Context, *, re
     )
 
 
-def detach_request(study_case: Case, request_case: Case, context: Context, *, reason: str) -> Rematch:
-    """Undo `attach_request`: the study's case goes on unannounced with its clock; the request's case waits again."""
-    parted = context.fact(E.REQUEST_UNMATCHED, from_case_id=request_case.case_id, reason=reason)
+def fulfil_pre_alert(announced: Case, request_case: Case, request: NewRequest, context: Context) -> Rematch:
+    """Let an announced case become that of the request that came; the request's own case ends as merged into it."""
+    merged = context.fact(
+        E.REQUEST_DUPLICATE_MERGED, into_case_id=announced.case_id, reason="the patient was announced before"
+    )
+    return Rematch(
+        source=possible(request_case, merged, context.fact(E.CASE_CLOSED)), target=submit(announced, request, context)
+    )
+
+
+def detach_request(
+    study_case: Case, request_case: Case, context: Context, *, reason: str, former_patient_key: str | None = None
+) -> Rematch:
+    """Undo `attach_request`: the study's case goes on unannounced with its clock; the request's case waits again.
+
+    Parameters
+    ----------
+    former_patient_key : str or None
+        The key that the study's case had if it took its patient from the request ('' for none): it has that one again,
+        for its patient is then not known any more. None when the patient did not come from the request.
+
+    Raises
+    ------
+    Refused
+        If the request is not joined to this case.
+    """
+    is_joined = request_case.case_id in study_case.request.matched_from
+    if not is_joined or request_case.request.merged_into != study_case.case_id:
+        raise Refused("this request is not joined to that case: look up what it was merged into")
+    parted = [context.fact(E.REQUEST_UNMATCHED, from_case_id=request_case.case_id, reason=reason)]
+    is_still_its = study_case.identity.state is IdentityState.KNOWN
+    if former_patient_key is not None and is_still_its and study_case.patient_key == request_case.patient_key:
+        parted.append(context.fact(E.IDENTITY_PROVISIONAL, patient_key=former_patient_key, reason=reason))
     reopened = context.fact(E.CASE_REOPENED, reason=reason)
-    return Rematch(source=possible(request_case, reopened), target=possible(study_case, parted))
+    return Rematch(source=possible(request_case, reopened), target=possible(study_case, *parted))
 
 
 def move_study(
@@ -290,12 +377,19 @@ def move_study(
     Raises
     ------
     Refused
-        If the study is not the source's, a signed report stands in its way, or the patients differ.
+        If the study is not the source's, a signed report of either stands in its way, the target is closed, or the
+        patients differ.
     """
+    if source.case_id == target.case_id:
+        raise Refused("the study is in this case: name another one")
     if study not in source.images.studies:
         raise Refused("that study is not linked to this case: look up where it is")
     if source.report.state is ReportState.SIGNED:
         raise Refused("the case has a signed report: retract it before its images go to another case")
+    if not target.is_open:
+        raise Refused("the other case is closed, nobody would read the images there: reopen it or choose another one")
+    if target.report.state is ReportState.SIGNED:
+        raise Refused("the other case has a signed report, nobody would read the images there: retract it, or open one")
     if not patient_settled:
         _refuse_other_patient(source, target)
     is_last = len(source.images.studies) == 1
@@ -306,7 +400,8 @@ def move_study(
         reason=reason,
         to_case_id=target.case_id,
     )
-    linked = context.fact(
+    # Its images came when they came, not when somebody moved them: a new T1 is reckoned from then.
+    linked = _as_of(context, source.images.latest_at).fact(
         E.IMAGES_LINKED,
         issuer=study.issuer,
         study_instance_uid=study.study_instance_uid,
@@ -319,12 +414,25 @@ def move_study(
     taken = [linked]
     if source.images.state is ImagesState.COMPLETE and target.images.state is not ImagesState.COMPLETE:
         taken.append(_carried_clock(source, target, context))
+    elif target.images.state is ImagesState.NONE:
+        taken.append(_still_arriving(source, study, context, is_last=is_last))
     after = rehearse(target, taken)
     reader = source.reading.assigned_to
     is_reader_free = reader is not None and is_last and after.reading.state is ReadingState.QUEUED
     if reader is not None and is_reader_free:
         taken += _carried_assignment(source, after, context, reason)
     return Rematch(source=possible(source, left), target=possible(target, *taken))
+
+
+def _still_arriving(source: Case, study: StudyKey, context: Context, *, is_last: bool) -> Fact:
+    """Go on waiting for the rest of a study: without it nothing would ever complete it in its new case."""
+    return _as_of(context, source.images.latest_at).fact(
+        E.IMAGES_FIRST_INSTANCE,
+        issuer=study.issuer,
+        study_instance_uid=study.study_instance_uid,
+        received=0,
+        expected=source.images.expected if is_last else None,
+    )
 
 
 def _carried_clock(source: Case, target: Case, context: Context) -> Fact:
@@ -382,7 +490,3 @@ def _refuse_other_patient(one: Case, other: Case) -> None:
 
 def _corrected(context: Context, patient_key: str, former: str, reason: str) -> Fact:
     return context.fact(E.IDENTITY_CORRECTED, patient_key=patient_key, former_patient_key=former or None, reason=reason)
-
-
-def _microseconds(at: datetime | None) -> int | None:
-    return None if at is None else microseconds(at)

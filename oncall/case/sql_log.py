@@ -14,7 +14,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from foundation.database import Database
-from oncall.case.event import CaseId, Event, Fact, microseconds, uuid7
+from foundation.instants import microseconds
+from oncall.case.event import CaseId, Event, Fact, uuid7
 from oncall.case.log import (
     ChainBroken,
     EventIds,

@@ -5,15 +5,14 @@ began included. What became of a chain that ended is in the case's log.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
-from oncall.case.event import CaseId, microseconds
+from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
+from oncall.case.event import CaseId
 from oncall.chain import Cause, Chain, ChainState, Paged, Subject
 from oncall.directory import ChannelKind, ContactMethod, PersonId, SiteId
 from oncall.ladder import Ladder, Step, Target
 from oncall.reading.board import Urgency
-from oncall.timers import instant_of_us
 
 
 def chain_to_json(chain: Chain) -> dict[str, Any]:
@@ -24,11 +23,11 @@ def chain_to_json(chain: Chain) -> dict[str, Any]:
         "ladder": _ladder_to_json(chain.ladder),
         "cause": chain.cause.value,
         "begun_at_us": microseconds(chain.begun_at),
-        "next_alarm_at_us": _us(chain.next_alarm_at),
+        "next_alarm_at_us": microseconds_or_none(chain.next_alarm_at),
         "state": chain.state.value,
         "round": chain.round,
         "position": chain.position,
-        "step_ends_at_us": _us(chain.step_ends_at),
+        "step_ends_at_us": microseconds_or_none(chain.step_ends_at),
         "paged": [_paged_to_json(paged) for paged in chain.paged],
         "paged_before": sorted(chain.paged_before),
         "declined": sorted(chain.declined),
@@ -45,11 +44,11 @@ def chain_from_json(row: Mapping[str, Any]) -> Chain:
         ladder=_ladder_from_json(row["ladder"]),
         cause=Cause(row["cause"]),
         begun_at=instant_of_us(row["begun_at_us"]),
-        next_alarm_at=_instant(row["next_alarm_at_us"]),
+        next_alarm_at=instant_of_us_or_none(row["next_alarm_at_us"]),
         state=ChainState(row["state"]),
         round=row["round"],
         position=row["position"],
-        step_ends_at=_instant(row["step_ends_at_us"]),
+        step_ends_at=instant_of_us_or_none(row["step_ends_at_us"]),
         paged=tuple(_paged_from_json(paged) for paged in row["paged"]),
         paged_before=frozenset(map(PersonId, row["paged_before"])),
         declined=frozenset(map(PersonId, row["declined"])),
@@ -119,11 +118,3 @@ def _paged_from_json(row: Mapping[str, Any]) -> Paged:
 
 def _by_urgency(seconds: Mapping[Urgency, float]) -> dict[str, float]:
     return {str(int(urgency)): value for urgency, value in seconds.items()}
-
-
-def _us(instant: datetime | None) -> int | None:
-    return None if instant is None else microseconds(instant)
-
-
-def _instant(since_1970_us: int | None) -> datetime | None:
-    return None if since_1970_us is None else instant_of_us(since_1970_us)

@@ -9,11 +9,11 @@ Invariant: a shift is tested once; its timer stays, as a mark, until the shift b
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
+from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from oncall import contact_test
-from oncall.case.event import microseconds
 from oncall.contact_test import BookBackup, ContactTest, ContactTestPage, ContactTestPolicy, ContactTestState
 from oncall.directory import ChannelKind, ContactMethod, LineId, PersonId
 from oncall.engine.draft import Draft
@@ -22,7 +22,7 @@ from oncall.messages import MessageState, Settled
 from oncall.notify import NoticeKind, Words, notice_message
 from oncall.rota.model import LineKind, Shift
 from oncall.spans import Span
-from oncall.timers import Timer, instant_of_us
+from oncall.timers import Timer
 
 LOOK: Final = "contact_tests"
 TEST: Final = "contact_test"
@@ -149,7 +149,7 @@ def _to_json(test: ContactTest) -> dict[str, Any]:
         "shift_starts_at_us": microseconds(test.shift_starts_at),
         "answer_by_us": microseconds(test.answer_by),
         "methods": [[method.kind.value, method.address] for method in test.methods],
-        "next_alarm_at_us": _us(test.next_alarm_at),
+        "next_alarm_at_us": microseconds_or_none(test.next_alarm_at),
         "tried": test.tried,
         "failed": test.failed,
     }
@@ -163,11 +163,7 @@ def _from_json(row: Mapping[str, Any]) -> ContactTest:
         shift_starts_at=instant_of_us(row["shift_starts_at_us"]),
         answer_by=instant_of_us(row["answer_by_us"]),
         methods=tuple(ContactMethod(kind=ChannelKind(kind), address=address) for kind, address in row["methods"]),
-        next_alarm_at=None if row["next_alarm_at_us"] is None else instant_of_us(row["next_alarm_at_us"]),
+        next_alarm_at=instant_of_us_or_none(row["next_alarm_at_us"]),
         tried=row["tried"],
         failed=row["failed"],
     )
-
-
-def _us(instant: datetime | None) -> int | None:
-    return None if instant is None else microseconds(instant)

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from foundation.instants import microseconds
 from oncall.case.commands import record_silence
-from oncall.case.event import microseconds
 from oncall.case.regions import ReadingState
 from oncall.chain import Chain, ChainState, Due
 from oncall.contact_test import BookBackup

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from foundation.errors import PeerError
+from foundation.instants import instant_of_us
 from oncall.case.event import CaseId, Event, Fact
 from oncall.directory import LineId, PersonId
-from oncall.timers import instant_of_us
 
 STREAM_PREFIX: Final = "duty:"
 _NOON: Final = timedelta(hours=12)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from oncall.case.event import Fact, microseconds
+from foundation.instants import instant_of_us, microseconds
+from oncall.case.event import Fact
 from oncall.directory import PersonId
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.messages import MessageState, Settled
 from oncall.notify import NoticeKind, Words, notice_message
-from oncall.timers import Timer, instant_of_us
+from oncall.timers import Timer
 
 NOTICE: Final = "notice"
 

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, func, or_, select
 from foundation import outbox
 from foundation.database import Database
 from foundation.errors import Refused
-from oncall.case.event import CaseId, Event, microseconds
+from foundation.instants import microseconds
+from oncall.case.event import CaseId, Event
 from oncall.case.log import event_of
 from oncall.case.sql_log import keep
 from oncall.engine.duty import CALLS, STREAM_PREFIX

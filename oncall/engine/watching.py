@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
+from foundation.instants import microseconds
 from oncall.case.clocks import Clock, read_clocks
-from oncall.case.event import CaseId, microseconds
+from oncall.case.event import CaseId
 from oncall.case.intake import due_images, next_look_at
 from oncall.case.regions import ImagesState, ReadingState
 from oncall.case.state import Case

@@ -6,13 +6,13 @@ same request at once cannot both have it.
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, insert, select, update
 
 from foundation.errors import Refused
-from oncall.case.event import microseconds
+from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from oncall.directory import LineId, PersonId
 from oncall.rota.swaps import SwapPart, SwapRequest, SwapState
 from oncall.schema import oncall_swap
@@ -20,7 +20,6 @@ from oncall.spans import Span
 
 # Open requests that a reader of the list is shown; a pool has a handful.
 _LISTED_MAX: Final = 1000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def add(connection: Connection, request: SwapRequest, now: datetime) -> None:
@@ -81,7 +80,7 @@ def values_of(request: SwapRequest) -> dict[str, Any]:
         "needs_approval": request.needs_approval,
         "state": request.state.value,
         "taken_by": request.taken_by,
-        "reminded_at_us": microseconds(request.reminded_at) if request.reminded_at is not None else None,
+        "reminded_at_us": microseconds_or_none(request.reminded_at),
         "changed_by": request.changed_by,
         "reason": request.reason,
     }
@@ -93,12 +92,12 @@ def request_of(values: Mapping[str, Any]) -> SwapRequest:
         swap_id=values["swap_id"],
         given=_part(values["given"]),
         wanted=_part(values["wanted"]) if values["wanted"] is not None else None,
-        created_at=_instant(values["created_at_us"]),
+        created_at=instant_of_us(values["created_at_us"]),
         offered_to=frozenset(PersonId(one) for one in values["offered_to"]),
         needs_approval=values["needs_approval"],
         state=SwapState(values["state"]),
         taken_by=PersonId(values["taken_by"]) if values["taken_by"] is not None else None,
-        reminded_at=_instant(values["reminded_at_us"]) if values["reminded_at_us"] is not None else None,
+        reminded_at=instant_of_us_or_none(values["reminded_at_us"]),
         changed_by=values["changed_by"],
         reason=values["reason"],
     )
@@ -123,10 +122,6 @@ def _part(values: Mapping[str, Any]) -> SwapPart:
     return SwapPart(
         line_id=LineId(values["line_id"]),
         person_id=PersonId(values["person_id"]),
-        span=Span(start=_instant(values["start_us"]), end=_instant(values["end_us"])),
+        span=Span(start=instant_of_us(values["start_us"]), end=instant_of_us(values["end_us"])),
         rule=values["rule"],
     )
-
-
-def _instant(since_us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=since_us)

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.errors import Refused
+from foundation.instants import microseconds
 from oncall.case import commands as ask
 from oncall.case import commands_report as report
 from oncall.case.clocks import Clock, read_clocks
 from oncall.case.commands import Context, Facts
-from oncall.case.event import CaseId, Event, Fact, microseconds
+from oncall.case.event import CaseId, Event, Fact
 from oncall.case.log import ChainBroken, MemoryCaseLog, body_of, event_of, verify_chain
 from oncall.case.matching import attach_request, detach_request, move_study
 from oncall.case.regions import EscalationState, ReadingState, StudyKey

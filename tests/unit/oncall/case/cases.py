@@ -4,9 +4,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from foundation.instants import microseconds
 from oncall.case import commands, commands_report
 from oncall.case.commands import Context, Facts, NewRequest
-from oncall.case.event import CaseId, Fact, microseconds, uuid7
+from oncall.case.event import CaseId, Fact, uuid7
 from oncall.case.log import CaseLog, MemoryCaseLog
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType as E

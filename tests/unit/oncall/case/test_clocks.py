@@ -5,11 +5,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from foundation.instants import microseconds
 from oncall.case import commands as ask
 from oncall.case import commands_report as report
 from oncall.case.clocks import Clock, Reading, late_images_s, next_due, read_clocks
 from oncall.case.commands import Context
-from oncall.case.event import microseconds
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType as E

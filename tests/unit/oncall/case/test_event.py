@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from foundation.instants import microseconds
 from oncall.case.commands import Context
-from oncall.case.event import CaseId, Fact, canonical_bytes, chained, microseconds, uuid7
+from oncall.case.event import CaseId, Fact, canonical_bytes, chained, uuid7
 from tests.unit.oncall.case.cases import START, after
 
 TWICE = datetime(2026, 10, 25, 2, 30, tzinfo=ZoneInfo("Europe/Paris"))

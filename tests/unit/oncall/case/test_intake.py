@@ -11,9 +11,10 @@ import pytest
 from foundation import outbox
 from foundation.database import Database
 from foundation.errors import Unavailable
+from foundation.instants import microseconds
 from foundation.outbox import OutboxEvent
 from oncall.case import commands as ask
-from oncall.case.event import CaseId, microseconds
+from oncall.case.event import CaseId
 from oncall.case.intake import (
     CONSUMER,
     TOPICS,

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from foundation.errors import Refused
+from foundation.instants import microseconds
 from oncall.case import commands as ask
 from oncall.case import commands_report as report
-from oncall.case.event import CaseId, microseconds
+from oncall.case.event import CaseId
 from oncall.case.matching import (
     Evidence,
     StudyFacts,
