@@ -560,7 +560,7 @@ class Engine:
             case handovers.HANDOVER:
                 handovers.refuse(draft, settled.person_id)
             case handovers.ALARM:
-                handovers.alarm_answered(draft, name, settled.person_id)
+                handovers.alarm_answered(draft, name, settled.person_id, is_yes=is_yes)
 
     def _note_message(self, draft: Draft, settled: Settled) -> None:
         assert settled.case_id is not None

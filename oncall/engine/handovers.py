@@ -108,8 +108,15 @@ def given_up(draft: Draft, notice: Notice, reason: str) -> None:
     alarm(draft, PersonId(notice.name.partition(":")[2]), reason, told=notice.told, count=notice.count)
 
 
-def alarm_answered(draft: Draft, name: str, by: PersonId) -> None:
-    """Record that a coordinator knows of a list that was not accepted."""
+def alarm_answered(draft: Draft, name: str, by: PersonId, *, is_yes: bool) -> None:
+    """Record that a coordinator knows of a list that was not accepted; after a no the next one is told at once."""
+    notice = notices.find(draft, name)
+    if not is_yes:
+        # A no of somebody who is not the one asked now changes nothing: the next one is asked already.
+        if notice is not None and notice.person_id == by:
+            notices.close(draft, name)
+            given_up(draft, notice, "declined")
+        return
     draft.record_duty(
         draft.fact(DutyType.ESCALATION_ACKNOWLEDGED, person_id=name.partition(":")[2], about=HANDOVER, by=by)
     )

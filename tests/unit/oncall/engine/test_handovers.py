@@ -7,17 +7,24 @@ from typing import Any, Final
 import pytest
 
 from oncall.case.event import CaseId
-from oncall.directory import PersonId, Provider, ProviderHours, ProviderId, ProviderKind
+from oncall.directory import ChannelKind, LineId, PersonId, Provider, ProviderHours, ProviderId, ProviderKind, Role
 from oncall.engine.engine import Engine
 from oncall.engine.ports import MemoryStore, Store
+from oncall.messages import Sent
+from oncall.rota.model import ShiftPlan
+from oncall.spans import Span
 from tests.harness.small_territory import (
+    BEGIN,
     CHANGE,
+    END,
     POOL,
     directory,
     engine,
     in_force,
     memory_store,
+    person,
     ready_case,
+    roster,
     run_until,
     without_contacts,
 )
@@ -32,6 +39,25 @@ def changed(store: Store, *silent: str, cases: int = 4) -> Engine:
     run_until(runner, CHANGE - timedelta(minutes=5))
     for number in range(cases):
         ready_case(runner, f"C{number}", CHANGE - timedelta(minutes=5))
+    run_until(runner, CHANGE)
+    return runner
+
+
+def with_two_coordinators(store: Store) -> Engine:
+    """Return an engine just after the change of shift: who comes cannot be told, coline and then carl can."""
+    carl, known, planned = person("carl", Role.COORDINATOR), without_contacts(directory(), DIANE), roster()
+    chief = planned.line(LineId("chief"))
+    second = ShiftPlan(
+        shift_id="second-carl", line_id=LineId("second"), person_id=carl.person_id, span=Span(start=BEGIN, end=END)
+    )
+    lines = (*planned.lines, replace(chief, line_id=LineId("second")))
+    rules = in_force(
+        replace(planned, lines=lines, plans=(*planned.plans, second)),
+        replace(known, persons={**known.persons, carl.person_id: carl}),
+    )
+    runner = engine(store, rules)
+    run_until(runner, CHANGE - timedelta(minutes=5))
+    ready_case(runner, "C1", CHANGE - timedelta(minutes=5))
     run_until(runner, CHANGE)
     return runner
 
@@ -112,6 +138,36 @@ def test_a_coordinator_who_knows_is_not_told_again() -> None:
         (DIANE, "coline")
     ]
     assert len(messages(store, "handover_alarm:")) == 1
+
+
+def test_a_coordinator_who_says_no_is_followed_by_the_next_one_at_once() -> None:
+    store = memory_store()
+    runner = with_two_coordinators(store)
+    (asked,) = messages(store, "handover_alarm:")
+
+    answer(store, asked, "no")
+    runner.run_due(CHANGE + timedelta(seconds=1))
+
+    told = [(one["told"], one["reason"]) for one in facts(store, "duty.escalation")]
+    assert told == [(["coline"], "no_contact_method"), (["carl"], "declined")]
+    assert facts(store, "duty.escalation_acknowledged") == []
+
+
+def test_a_no_that_comes_when_the_next_coordinator_is_asked_already_ends_nothing() -> None:
+    store = memory_store()
+    runner = with_two_coordinators(store)
+    (first,) = messages(store, "handover_alarm:")
+    store.messages.lease(ChannelKind.SMS, CHANGE, worker="w", limit=200)
+    store.messages.settle(first, Sent(), CHANGE, worker="w", is_repeatable=False)
+    run_until(runner, CHANGE + timedelta(minutes=11))
+
+    answer(store, first, "no")
+    run_until(runner, CHANGE + timedelta(minutes=12))
+    answer(store, messages(store, "handover_alarm:")[-1], "yes")
+    run_until(runner, CHANGE + timedelta(minutes=40))
+
+    assert [one["told"] for one in facts(store, "duty.escalation")] == [["coline"], ["carl"]]
+    assert [one["by"] for one in facts(store, "duty.escalation_acknowledged")] == ["carl"]
 
 
 def test_a_silent_coordinator_ends_on_record_with_nobody_left_to_tell() -> None:
