@@ -1,12 +1,14 @@
 """Escalation ladders as data: who is told in which order, and how long each is given to answer.
 
-A roster carries ladders and its lines name them (`oncall.rota.model`); `oncall.escalation` climbs a snapshot of one.
+A roster carries ladders: its lines name those that look for a reader, those of another purpose hold for its whole
+territory (`oncall.rota.model`). `oncall.escalation` climbs a snapshot of one.
 Seconds throughout. Source: `oncall_domain.md` 4.2 ESCALATION (L0 to L5), 4.3 C3.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from oncall.reading.board import Urgency
@@ -23,6 +25,14 @@ class Target(StrEnum):
     NEIGHBOUR_PROVIDER = "neighbour_provider"
     COORDINATOR = "coordinator"
     HOSPITAL = "hospital"
+
+
+class Purpose(StrEnum):
+    """What a ladder is climbed for: a case wants a reader, its report is late and unopened, its transfer stopped."""
+
+    READER = "reader"
+    LATE = "late"
+    TECHNICAL = "technical"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +52,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ladder:
-    """The steps of a line, in order, gone through `rounds` times before the hospital is alarmed.
+    """The steps of a line or a territory, in order, gone through `rounds` times before the hospital is alarmed.
 
     ``alarm_repeat_s`` is between two alarms of the hospital; `version` is named in every fact.
 
@@ -57,6 +67,7 @@ class Ladder:
     steps: tuple[Step, ...]
     rounds: int = 1
     alarm_repeat_s: float = 300.0
+    purpose: Purpose = Purpose.READER
 
     def __post_init__(self) -> None:
         times = [seconds for step in self.steps for seconds in (*step.wait_s.values(), *step.repage_after_s.values())]
@@ -112,3 +123,33 @@ DEFAULT_LADDER: Final = Ladder(
         _step(5, Target.COORDINATOR),
     ),
 )
+
+_EVERY_URGENCY_S: Final = dict.fromkeys(Urgency, 300.0)
+
+DEFAULT_LADDERS: Final[Mapping[Purpose, Ladder]] = MappingProxyType(
+    {
+        Purpose.READER: DEFAULT_LADDER,
+        Purpose.LATE: Ladder(
+            ladder_id="late",
+            version="1",
+            purpose=Purpose.LATE,
+            steps=(
+                Step(
+                    level=2,
+                    target=Target.SENIOR,
+                    wait_s=_EVERY_URGENCY_S,
+                    repage_after_s=_EVERY_URGENCY_S,
+                    pages_max=1,
+                ),
+                Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),
+            ),
+        ),
+        Purpose.TECHNICAL: Ladder(
+            ladder_id="technical",
+            version="1",
+            purpose=Purpose.TECHNICAL,
+            steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
+        ),
+    }
+)
+"""The engine's own, climbed where the roster in force has none."""

@@ -9,7 +9,7 @@ unalarmed for hours, is refused where it stands.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from oncall.ladder import Ladder, Step, Target
+from oncall.ladder import Ladder, Purpose, Step, Target
 from oncall.reading.board import Urgency
 from oncall.strict_json import Record, Value
 
@@ -27,6 +27,7 @@ def ladder_to_json(ladder: Ladder) -> dict[str, Any]:
     return {
         "ladder_id": ladder.ladder_id,
         "version": ladder.version,
+        "purpose": ladder.purpose.value,
         "rounds": ladder.rounds,
         "alarm_repeat_s": ladder.alarm_repeat_s,
         "steps": [
@@ -49,20 +50,23 @@ def ladder_from_json(value: Value) -> Ladder:
     Raises
     ------
     DocumentInvalid
-        If it is no ladder, it does not begin with the assigned reader, its levels do not rise, or a time is not
-        between 10 s and 30 min.
+        If it is no ladder, it looks for a reader and does not begin with the assigned one, its levels do not rise, or a
+        time is not between 10 s and 30 min.
     """
-    record = value.record(("ladder_id", "version", "steps"), ("rounds", "alarm_repeat_s"))
+    record = value.record(("ladder_id", "version", "steps"), ("purpose", "rounds", "alarm_repeat_s"))
+    purpose = record.get("purpose", lambda one: one.one_of(Purpose), Purpose.READER)
     steps = tuple(record.each("steps", _step, items_max=_STEPS_MAX))
     levels = [step.level for step in steps]
     if not steps or levels != sorted(set(levels)):
         raise record["steps"].wrong("at least one step is wanted, each of a higher level than the one before")
-    if steps[0].level != 0 or steps[0].target is not Target.ASSIGNED_READER:
+    asks_reader = steps[0].level == 0 and steps[0].target is Target.ASSIGNED_READER
+    if purpose is Purpose.READER and not asks_reader:
         # Otherwise the reader whose case it is would never hear of it.
         raise record["steps"].wrong("the first step is level 0 and asks the assigned_reader")
     return Ladder(
         ladder_id=record["ladder_id"].text(),
         version=record["version"].text(),
+        purpose=purpose,
         steps=steps,
         rounds=record.get("rounds", lambda one: one.whole(1, _ROUNDS_MAX), 1),
         alarm_repeat_s=record.get("alarm_repeat_s", _seconds, 300.0),

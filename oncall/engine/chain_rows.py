@@ -11,7 +11,8 @@ from foundation.instants import instant_of_us, instant_of_us_or_none, microsecon
 from oncall.case.event import CaseId
 from oncall.chain import Cause, Chain, ChainState, Paged, Subject
 from oncall.directory import ChannelKind, ContactMethod, PersonId, SiteId
-from oncall.ladder import Ladder, Step, Target
+from oncall.ladder import Ladder, Purpose, Step, Target
+from oncall.ladder_documents import ladder_to_json
 from oncall.reading.board import Urgency
 
 
@@ -20,7 +21,7 @@ def chain_to_json(chain: Chain) -> dict[str, Any]:
     return {
         "chain_id": chain.chain_id,
         "subject": [chain.subject.case_id, chain.subject.site_id, int(chain.subject.urgency)],
-        "ladder": _ladder_to_json(chain.ladder),
+        "ladder": ladder_to_json(chain.ladder),
         "cause": chain.cause.value,
         "begun_at_us": microseconds(chain.begun_at),
         "next_alarm_at_us": microseconds_or_none(chain.next_alarm_at),
@@ -56,38 +57,19 @@ def chain_from_json(row: Mapping[str, Any]) -> Chain:
     )
 
 
-def _ladder_to_json(ladder: Ladder) -> dict[str, Any]:
-    return {
-        "ladder_id": ladder.ladder_id,
-        "version": ladder.version,
-        "rounds": ladder.rounds,
-        "alarm_repeat_s": ladder.alarm_repeat_s,
-        "steps": [
-            {
-                "level": step.level,
-                "target": step.target.value,
-                "wait_s": _by_urgency(step.wait_s),
-                "repage_after_s": _by_urgency(step.repage_after_s),
-                "pages_max": step.pages_max,
-                "persons_max": step.persons_max,
-            }
-            for step in ladder.steps
-        ],
-    }
-
-
 def _ladder_from_json(row: Mapping[str, Any]) -> Ladder:
     return Ladder(
         ladder_id=row["ladder_id"],
         version=row["version"],
+        purpose=Purpose(row["purpose"]),
         rounds=row["rounds"],
         alarm_repeat_s=row["alarm_repeat_s"],
         steps=tuple(
             Step(
                 level=step["level"],
                 target=Target(step["target"]),
-                wait_s={Urgency(int(key)): value for key, value in step["wait_s"].items()},
-                repage_after_s={Urgency(int(key)): value for key, value in step["repage_after_s"].items()},
+                wait_s={Urgency[key.upper()]: value for key, value in step["wait_s"].items()},
+                repage_after_s={Urgency[key.upper()]: value for key, value in step["repage_after_s"].items()},
                 pages_max=step["pages_max"],
                 persons_max=step["persons_max"],
             )
@@ -114,7 +96,3 @@ def _paged_from_json(row: Mapping[str, Any]) -> Paged:
         failed=frozenset(row["failed"]),
         replaced=row["replaced"],
     )
-
-
-def _by_urgency(seconds: Mapping[Urgency, float]) -> dict[str, float]:
-    return {str(int(urgency)): value for urgency, value in seconds.items()}

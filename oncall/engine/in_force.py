@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from oncall.case.intake_policy import EmergencyRule, IntakePolicy, OnCallHours
 from oncall.directory import Directory, LineId, PersonId
-from oncall.ladder import DEFAULT_LADDER, Ladder
+from oncall.ladder import DEFAULT_LADDER, DEFAULT_LADDERS, Ladder, Purpose
 from oncall.reading.policy import DEFAULT, ReadingPolicy
 from oncall.rota.legal import LegalLimits
 from oncall.rota.model import Line, LineKind, Roster
@@ -86,6 +86,10 @@ class InForce:
     def lines_of(self, kind: LineKind) -> frozenset[LineId]:
         """Return the ids of the lines of one kind."""
         return frozenset(line.line_id for line in self.roster.lines if line.kind is kind)
+
+    def ladder_for(self, purpose: Purpose) -> Ladder:
+        """Return the territory's ladder of a purpose that no line has its own for."""
+        return self.roster.ladder_for(purpose) or DEFAULT_LADDERS[purpose]
 
     def on(self, kind: LineKind, at: datetime) -> tuple[PersonId, ...]:
         """Return who is on a line of one kind at an instant, in the roster's order of lines."""

@@ -22,33 +22,13 @@ from oncall.chain import Cause
 from oncall.engine import assigning, paging
 from oncall.engine.draft import Draft
 from oncall.engine.in_force import InForce
-from oncall.ladder import Ladder, Step, Target
+from oncall.ladder import Purpose
 from oncall.reading.board import Urgency
 from oncall.timers import Timer
 
 WATCH: Final = "watch"
 ARRIVING: Final = "arriving"
 """Not a clock of the case's: when images on their way are looked at again."""
-
-_EVERY_URGENCY_S: Final = dict.fromkeys(Urgency, 300.0)
-
-LATE_LADDER: Final = Ladder(
-    ladder_id="late",
-    version="1",
-    steps=(
-        Step(level=2, target=Target.SENIOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S, pages_max=1),
-        Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),
-    ),
-)
-"""Who hears of a report that is late and that nobody has opened."""
-
-TECHNICAL_LADDER: Final = Ladder(
-    ladder_id="technical",
-    version="1",
-    steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
-)
-"""Who hears of a transfer that stopped."""
-
 
 _WAITING: Final = frozenset({ReadingState.QUEUED, ReadingState.ASSIGNED})
 
@@ -121,7 +101,13 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
     is_late = case.is_ready and case.reading.claimed_by is None and deadline_at is not None and deadline_at < draft.now
     if is_late and Clock.REPORT.value in timer.payload.get("said", ()) and _is_quiet(case):
         # Somebody was found, and has not opened it since the last look.
-        paging.begin(draft, draft.case(case.case_id), Cause.DEADLINE_MISSED, mark="d", ladder=LATE_LADDER)
+        paging.begin(
+            draft,
+            draft.case(case.case_id),
+            Cause.DEADLINE_MISSED,
+            mark="d",
+            ladder=draft.rules.ladder_for(Purpose.LATE),
+        )
     case = draft.case(case.case_id)
     draft.cases.setdefault(case.case_id, case)
     key = watch_key(case.case_id)
@@ -143,7 +129,7 @@ def _look_at_images(draft: Draft, case: Case) -> None:
     draft.record(case.case_id, *facts)
     after = draft.case(case.case_id)
     if after.images.state is ImagesState.STALLED:
-        paging.begin(draft, after, Cause.TECHNICAL, mark="t", ladder=TECHNICAL_LADDER)
+        paging.begin(draft, after, Cause.TECHNICAL, mark="t", ladder=draft.rules.ladder_for(Purpose.TECHNICAL))
     else:
         assigning.assign(draft)
 
@@ -153,7 +139,13 @@ def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
     is_unopened = case.reading.claimed_by is None
     is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)
     if is_urgent and is_unopened and paging.running_chain(case, "d") is None:
-        paging.begin(draft, draft.case(case.case_id), Cause.DEADLINE_MISSED, mark="d", ladder=LATE_LADDER)
+        paging.begin(
+            draft,
+            draft.case(case.case_id),
+            Cause.DEADLINE_MISSED,
+            mark="d",
+            ladder=draft.rules.ladder_for(Purpose.LATE),
+        )
 
 
 def _said(draft: Draft, key: str) -> dict[str, object]:

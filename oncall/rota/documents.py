@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 from oncall.directory import Directory, LineId, PersonId, ProviderId, SiteId
+from oncall.ladder import Purpose
 from oncall.ladder_documents import ladder_from_json, ladder_to_json
 from oncall.public_holidays import is_commune
 from oncall.rota.model import (
@@ -130,9 +131,9 @@ class _Reading:
 
 def _dangling_lines(parts: Mapping[str, tuple[Any, ...]]) -> list[str]:
     known = {line.line_id for line in parts["lines"]}
-    ladders = {None, *(ladder.ladder_id for ladder in parts["ladders"])}
+    ladders = {None, *(ladder.ladder_id for ladder in parts["ladders"] if ladder.purpose is Purpose.READER)}
     nowhere = [
-        f"lines[{number}].ladder_id: {line.ladder_id} is no ladder of this roster"
+        f"lines[{number}].ladder_id: {line.ladder_id} is no ladder of this roster that looks for a reader"
         for number, line in enumerate(parts["lines"])
         if line.ladder_id not in ladders
     ]

@@ -11,7 +11,7 @@ from datetime import date, datetime, time
 from enum import StrEnum
 
 from oncall.directory import LineId, PersonId, ProviderId, SiteId
-from oncall.ladder import Ladder
+from oncall.ladder import Ladder, Purpose
 from oncall.spans import Span
 
 
@@ -180,8 +180,8 @@ class Roster:
     Raises
     ------
     ValueError
-        If an id is there twice, a rotation, plan or override is of no line, a line's ladder is not there, or history
-        goes beyond `frozen_until`.
+        If an id is there twice, a rotation, plan or override is of no line, a line's ladder is not there or looks for
+        no reader, two ladders are of one purpose that the territory shares, or history goes beyond `frozen_until`.
     """
 
     version: str
@@ -212,13 +212,21 @@ class Roster:
             names = ", ".join(sorted(unknown))
             message = f"rotations, plans and overrides are of a line of the roster; no such line: {names}"
             raise ValueError(message)
-        wanted = {line.ladder_id for line in self.lines if line.ladder_id is not None}
-        if unknown_ladders := wanted - {ladder.ladder_id for ladder in self.ladders}:
-            message = f"lines name a ladder of the roster; no such ladder: {', '.join(sorted(unknown_ladders))}"
-            raise ValueError(message)
+        self._check_ladders()
         frozen_until = self.frozen_until
         if self.history and (frozen_until is None or any(shift.span.end > frozen_until for shift in self.history)):
             message = "the history of a roster ends by its frozen_until"
+            raise ValueError(message)
+
+    def _check_ladders(self) -> None:
+        wanted = {line.ladder_id for line in self.lines if line.ladder_id is not None}
+        known = {ladder.ladder_id for ladder in self.ladders if ladder.purpose is Purpose.READER}
+        if unknown := wanted - known:
+            message = f"lines name a ladder of the roster for readers; no such ladder: {', '.join(sorted(unknown))}"
+            raise ValueError(message)
+        shared = Counter(ladder.purpose for ladder in self.ladders if ladder.purpose is not Purpose.READER)
+        if twice := [purpose for purpose, count in shared.items() if count > 1]:
+            message = f"a territory has one ladder of a purpose but reader; more of: {', '.join(sorted(twice))}"
             raise ValueError(message)
 
     def line(self, line_id: LineId) -> Line:
@@ -231,6 +239,11 @@ class Roster:
     def ladder_of(self, line: Line) -> Ladder | None:
         """Return the ladder that a line names; None when it names none."""
         return next((ladder for ladder in self.ladders if ladder.ladder_id == line.ladder_id), None)
+
+    def ladder_for(self, purpose: Purpose) -> Ladder | None:
+        """Return the territory's ladder of a purpose that no line has its own for; None when it carries none."""
+        assert purpose is not Purpose.READER, "each line names its own"
+        return next((ladder for ladder in self.ladders if ladder.purpose is purpose), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,15 +1,17 @@
 """Chains of pages within the engine: whose ladder a chain climbs, and whom the hospital is told to call."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from oncall.case import commands
 from oncall.case.event import CaseId
+from oncall.case.regions import StudyKey
 from oncall.directory import ChannelKind, ContactDuty, Directory, LineId, PersonId, Role, SiteId
 from oncall.engine.engine import Engine
 from oncall.engine.in_force import FixedRules, InForce
 from oncall.engine.ports import Store
-from oncall.ladder import Ladder, Step, Target
+from oncall.ladder import Ladder, Purpose, Step, Target
 from oncall.reading.board import ExamKind, Urgency
 from oncall.rota.model import Roster
 from tests.harness.small_territory import (
@@ -21,6 +23,7 @@ from tests.harness.small_territory import (
     in_force,
     person,
     ready_case,
+    request,
     roster,
     run_until,
     without_contacts,
@@ -60,6 +63,23 @@ def told(store: Store, case_id: str) -> list[str]:
 def ladders(store: Store, case_id: str) -> set[str]:
     events = [event for event in store.events_of(CaseId(case_id)) if event.type == "escalation.notified"]
     return {event.fact.payload["ladder_version"] for event in events}
+
+
+def paged_for(store: Store, mark: str) -> list[tuple[str, str]]:
+    """Return whom the first case's chain of one kind has told, and by which ladder."""
+    said = [event.fact.payload for event in store.events_of(CaseId("C1")) if event.type == "escalation.notified"]
+    theirs = [one for one in said if one["chain_id"].startswith(f"C1/{mark}")]
+    return [(one["person_id"], one["ladder_version"]) for one in theirs]
+
+
+def stalled_case(runner: Engine, now: datetime) -> None:
+    """Open a case some of whose images come, and no more."""
+    run_until(runner, now)
+    case_id, study = CaseId("C1"), StudyKey("NORTH", "1.2.3")
+    runner.open_case(case_id, request(), now)
+    runner.execute(
+        case_id, lambda case, context: commands.receive_instances(case, study, context, received=3, expected=10), now
+    )
 
 
 def alarm(store: Store, case_id: str) -> str:
@@ -180,3 +200,25 @@ def test_without_a_coordinators_number_it_is_told_the_readers(store: Store) -> N
     run_until(runner, at(2))
 
     assert f"Appelez {number_of(directory(), 'boris')}." in alarm(store, "C1")
+
+
+def test_who_hears_of_a_late_report_is_published_with_the_roster(store: Store) -> None:
+    only_the_coordinator = replace(SHORT, ladder_id="late", purpose=Purpose.LATE, steps=SHORT.steps[1:])
+    runner = engine(store, in_force(replace(roster(), ladders=(only_the_coordinator,))))
+
+    case_id = ready_case(runner, "C1", at(5))
+    runner.acknowledge(case_id, runner.case(case_id).reading.assigned_to or PersonId(""), at(6))
+    run_until(runner, at(66))
+
+    assert paged_for(store, "d")[:1] == [("coline", "late/7")]
+
+
+def test_who_hears_of_a_transfer_that_stopped_is_published_with_the_roster(store: Store) -> None:
+    asks_the_senior = replace(SHORT.steps[1], target=Target.SENIOR)
+    ladder = replace(SHORT, ladder_id="network", purpose=Purpose.TECHNICAL, steps=(asks_the_senior,))
+    runner = engine(store, in_force(replace(roster(), ladders=(ladder,))))
+
+    stalled_case(runner, at(5))
+    run_until(runner, at(10))
+
+    assert paged_for(store, "t")[:1] == [("serge", "network/7")]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from oncall.directory import Directory, LineId, Person, PersonId, Provider, ProviderId, ProviderKind, Role, Site, SiteId
-from oncall.ladder import Ladder, Step, Target
+from oncall.ladder import Ladder, Purpose, Step, Target
 from oncall.reading.board import Urgency
 from oncall.rota.documents import roster_from_json, roster_to_json
 from oncall.rota.model import (
@@ -47,6 +47,9 @@ SHORT = Ladder(
     ),
     rounds=2,
     alarm_repeat_s=120.0,
+)
+LATE = replace(
+    SHORT, ladder_id="late here", purpose=Purpose.LATE, steps=(replace(SHORT.steps[1], target=Target.SENIOR),)
 )
 EVERYTHING = Roster(
     version="2026-03",
@@ -110,7 +113,7 @@ EVERYTHING = Roster(
         ),
     ),
     frozen_until=utc("2026-01-10T00:00"),
-    ladders=(SHORT,),
+    ladders=(SHORT, LATE),
 )
 DIRECTORY = Directory(
     sites={SITE: Site(site_id=SITE, name="Roanne", time_zone="Europe/Paris", commune="42187")},
@@ -189,6 +192,9 @@ def put(*path: str | int, value: object) -> Callable[[dict[str, Any]], None]:
             put("ladders", 0, "steps", 0, "target", value="senior"),
             r"ladders\[0\].steps: the first step .*assigned_reader",
         ),
+        (put("ladders", 1, "purpose", value="reader"), r"ladders\[1\].steps: the first step .*assigned_reader"),
+        (put("ladders", 1, "purpose", value="later"), r"ladders\[1\].purpose: one of .*did you mean late"),
+        (put("lines", 0, "ladder_id", value="late here"), r"lines\[0\].ladder_id: late here is no ladder .* a reader"),
         (
             put("ladders", 0, "steps", 1, "target", value="hospital"),
             r"steps\[1\].target: the hospital is alarmed after",
@@ -239,6 +245,12 @@ def test_history_outlives_the_contract_of_whom_it_names() -> None:
         pytest.param({"plans": (EVERYTHING.plans[0],) * 2}, "twice", id="a plan twice"),
         pytest.param({"ladders": ()}, "no such ladder", id="a line's ladder that is not there"),
         pytest.param({"ladders": (SHORT, SHORT)}, "twice", id="a ladder twice"),
+        pytest.param({"ladders": (LATE,)}, "no such ladder", id="a line's ladder that looks for no reader"),
+        pytest.param(
+            {"ladders": (SHORT, LATE, replace(LATE, ladder_id="later"))},
+            "more of: late",
+            id="two ladders of what is late",
+        ),
         pytest.param({"frozen_until": None}, "frozen_until", id="history of what is not frozen"),
     ],
 )
