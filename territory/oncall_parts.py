@@ -4,12 +4,14 @@ For: which object gets which other. Not for: behaviour; nothing here decides any
 """
 
 import threading
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select
 
-from foundation.clock import Clock, SystemClock
-from foundation.database import Database
+from foundation.clock import Clock, SteadyClock, SystemClock
+from foundation.database import Database, DatabaseAway
+from foundation.instants import instant_of_us
 from oncall import recall_store
 from oncall.case.intake import StudyDescription
 from oncall.case.regions import StudyKey
@@ -25,6 +27,7 @@ from oncall.engine.metronome import Metronome
 from oncall.engine.published_rules import PublishedRules, is_published
 from oncall.engine.sql_store import SqlStore
 from oncall.notify import Sender
+from oncall.schema import oncall_case_event, oncall_message_event
 from oncall.strict_json import parse
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
@@ -54,8 +57,9 @@ class OncallParts:
     """
 
     def __init__(self, settings: Settings, *, worker: str, clock: Clock | None = None) -> None:
-        self._clock = clock or SystemClock()
         self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
+        # Timers and leases are instants: a machine's clock that is set back must not put them off.
+        self._clock = SteadyClock(clock or SystemClock(), not_before=_last_written_at(self._database))
         secret = answer_secret(settings.archive.data_dir)
         sender = self._sender = Sender(answer_url=_answer_url(settings), secret=secret)
         store, rules = SqlStore(self._database), PublishedRules(self._database)
@@ -134,6 +138,23 @@ class IndexDescriber:
             accession_number=row.accession_number or "",
             body_part=part or "",
         )
+
+
+def _last_written_at(database: Database) -> datetime | None:
+    """Return when the last fact about a case, a night or a message was written, by whichever life; None if unknown."""
+    last_us = [
+        select(column).order_by(position.desc()).limit(1)
+        for column, position in (
+            (oncall_case_event.c.recorded_at_us, oncall_case_event.c.position),
+            (oncall_message_event.c.occurred_at_us, oncall_message_event.c.position),
+        )
+    ]
+    try:
+        with database.read() as connection:
+            found = [connection.execute(one).scalar_one_or_none() for one in last_us]
+    except DatabaseAway:
+        return None
+    return max((instant_of_us(since_1970_us) for since_1970_us in found if since_1970_us is not None), default=None)
 
 
 def _answer_url(settings: Settings) -> str:
