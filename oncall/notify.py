@@ -40,6 +40,8 @@ class NoticeKind(StrEnum):
     RECALL = "recall"
     RECALL_ENDED = "recall_ended"
     ROSTER = "roster"
+    SWAP_MOVED = "swap_moved"
+    SWAP_CLOSED = "swap_closed"
 
 
 Kind = PageKind | NoticeKind
@@ -111,6 +113,10 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (NoticeKind.RECALL_ENDED, "en"): "Mass casualty plan {place} ended at {deadline}. Thank you.",
         (NoticeKind.ROSTER, "fr"): "Planning: la demande d'échange {place} attend une réponse. Ouvrez Telegarde.",
         (NoticeKind.ROSTER, "en"): "Roster: the swap request {place} waits for an answer. Open Telegarde.",
+        (NoticeKind.SWAP_MOVED, "fr"): "Planning: la demande d'échange suit la garde, déplacée: {place}.",
+        (NoticeKind.SWAP_MOVED, "en"): "Roster: the swap request follows its shift, which has moved: {place}.",
+        (NoticeKind.SWAP_CLOSED, "fr"): "Planning: la demande d'échange {place} est close, la garde est à un autre.",
+        (NoticeKind.SWAP_CLOSED, "en"): "Roster: the swap request {place} is closed, the shift is somebody else's now.",
     }
 )
 

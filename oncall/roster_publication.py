@@ -5,12 +5,13 @@ deciding whether it is legal or complete; that is asked before.
 
 Invariants: what was on duty until now is written down from the version before and never changed; a roster that was made
 from a version no longer in force is refused, so that two edits at once cannot undo each other; each event of a
-subscribed calendar keeps its UID, its SEQUENCE only grows, and what is no longer so is cancelled.
+subscribed calendar keeps its UID, its SEQUENCE only grows, and what is no longer so is cancelled; a swap request that
+nobody has settled follows its shift, or is closed with a reason when the shift is no longer its asker's.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, select
@@ -20,17 +21,25 @@ from foundation.instants import instant_of_us, microseconds
 from oncall.callees import ContactDefect, contact_defects
 from oncall.directory import Directory, LineId, PersonId
 from oncall.documents_store import DocumentKind, Published, in_force, latest, publish, version_name
+from oncall.rota import swap_store
 from oncall.rota.calendar import CalendarEvent, feed, revised
 from oncall.rota.documents import roster_from_json, roster_to_json
+from oncall.rota.legal import LegalLimits
 from oncall.rota.model import Roster
+from oncall.rota.swaps import SwapContext, SwapRequest, follow
 from oncall.rota.timeline import Timeline, beginning, freeze
 from oncall.rota.timeline import revised as left_the_past_alone
 from oncall.schema import oncall_calendar_event
 from oncall.spans import Span
 from oncall.strict_json import canonical, parse
+from oncall.timers import SqlTimers, Timer
 
 # How far ahead calendars are told of changes: a year, so that summer leave can be planned, and some.
 TOLD_AHEAD: Final = timedelta(days=400)
+SWAP_CHANGED: Final = "swap_changed"
+"""Kind of the timer that tells people what became of a swap request when the roster changed; its payload is that of
+`oncall.rota.swap_store.values_of`."""
+
 _TOLD_BEHIND: Final = timedelta(days=2)
 # Parameters of one statement are limited in SQLite.
 _ROWS_PER_STATEMENT: Final = 500
@@ -48,13 +57,15 @@ class RosterInForce:
 class RosterPublication:
     """What a publication did: the roster as it is in force now, and the calendar events that it changed.
 
-    ``defects`` are the contacts that would make its escalations silent: whoever published shows them at once.
+    ``defects`` are the contacts that would make its escalations silent: whoever published shows them at once. ``swaps``
+    are the requests that followed their shift or were closed.
     """
 
     roster: Roster
     published: Published
     changes: tuple[CalendarEvent, ...]
     defects: tuple[ContactDefect, ...]
+    swaps: tuple[SwapRequest, ...] = ()
 
 
 def load_roster(connection: Connection) -> RosterInForce:
@@ -112,7 +123,8 @@ def publish_roster(
     planned = Timeline(after, directory, told)
     changes = _changes(connection, Timeline(before, directory, told), planned, told, now)
     defects = contact_defects(directory, _people(planned, within))
-    return _published(connection, after, changes, defects, by=by, now=now)
+    made = _published(connection, after, changes, defects, by=by, now=now)
+    return replace(made, swaps=_follow_swaps(connection, made.roster, planned, directory, within, now))
 
 
 def unreachable(roster: Roster, directory: Directory, now: datetime) -> tuple[ContactDefect, ...]:
@@ -142,6 +154,33 @@ def changed_events(
     if line_ids is not None:
         wanted = wanted.where(table.c.line_id.in_(sorted(line_ids)))
     return {row.uid: _event(row) for row in connection.execute(wanted)}
+
+
+def _follow_swaps(
+    connection: Connection, roster: Roster, planned: Timeline, directory: Directory, within: Span, now: datetime
+) -> tuple[SwapRequest, ...]:
+    """Let the requests that wait follow their shifts; who asked and who took it are told by a timer of the engine."""
+    context = SwapContext(roster=roster, timeline=planned, directory=directory, limits=LegalLimits())
+    changed = []
+    for request in swap_store.unsettled(connection):
+        parts = [part for part in (request.given, request.wanted) if part is not None]
+        # What lies beyond the timeline would look as if nobody had it; what has begun ends as past due.
+        if any(part.span.start < within.start or part.span.end > within.end for part in parts):
+            continue
+        after = follow(request, context)
+        if after == request:
+            continue
+        swap_store.save(connection, after, now, before=request)
+        SqlTimers(connection).put(
+            Timer(
+                timer_key=f"{SWAP_CHANGED}:{after.swap_id}",
+                kind=SWAP_CHANGED,
+                due_at=now.astimezone(UTC),
+                payload=swap_store.values_of(after),
+            )
+        )
+        changed.append(after)
+    return tuple(changed)
 
 
 def _frozen(before: Roster, directory: Directory, now: datetime) -> Roster:

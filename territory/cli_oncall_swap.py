@@ -118,7 +118,7 @@ def _settle(arguments: argparse.Namespace, connection: Connection, territory: In
     actor = _actor(arguments, territory)
     request = swaps.follow(before, context)
     after, overrides = _acts(arguments, territory)[arguments.action](request, actor, now, context)
-    swap_store.save(connection, after, now, was=before.state)
+    swap_store.save(connection, after, now, before=before)
     if overrides:
         changed = swaps.with_overrides(territory.roster, overrides, territory.roster.version)
         publish_roster(connection, changed, territory.directory, by=actor, now=now)

@@ -26,6 +26,7 @@ from oncall.engine.paging import SILENCE
 from oncall.ladder import Target
 from oncall.notify import NoticeKind
 from oncall.reading.forecast import BackupCall, BackupStay, Forecast, forecast
+from oncall.roster_publication import SWAP_CHANGED
 from oncall.rota.model import LineKind
 from oncall.timers import Timer
 
@@ -271,6 +272,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         handovers.HANDOVER: handovers.due,
         notices.NOTICE: notice_due,
         swap_reminders.LOOK: swap_reminders.look_due,
+        SWAP_CHANGED: swap_reminders.changed_due,
         contact_tests.LOOK: contact_look_due,
         contact_tests.TEST: contact_test_due,
         "forget": forget_due,

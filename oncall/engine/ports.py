@@ -24,7 +24,7 @@ from oncall.case.regions import StudyKey
 from oncall.case.state import Case
 from oncall.engine.duty import CALLS
 from oncall.messages import Message, Messages, News
-from oncall.rota.swaps import SwapRequest, SwapState
+from oncall.rota.swaps import SwapRequest
 from oncall.timers import LEASED_AT_ONCE_MAX, MemoryTimers, Timer, TimerNotHeld
 
 __all__ = [
@@ -60,10 +60,10 @@ class Cursor(NamedTuple):
 
 
 class SwapChange(NamedTuple):
-    """A swap request as a decision leaves it, and the state in which the decision saw it."""
+    """A swap request as a decision leaves it, and as the decision saw it."""
 
     request: SwapRequest
-    was: SwapState
+    before: SwapRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +198,7 @@ class MemoryStore:
             raise HeadMoved("another decision was committed meanwhile; decide again")
         if any(self.cursor(cursor.consumer) != cursor.before for cursor in changes.cursors):
             raise HeadMoved("another worker has consumed this; decide again")
-        if any(self.swaps[change.request.swap_id].state is not change.was for change in changes.swaps):
+        if any(self.swaps[change.request.swap_id] != change.before for change in changes.swaps):
             raise HeadMoved("somebody else has changed this swap request; decide again")
         for timer in changes.timers_taken:
             self.timers.check(timer, worker=worker)

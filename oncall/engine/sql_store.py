@@ -181,7 +181,7 @@ def _head(connection: Connection) -> int:
 def _save_swaps(connection: Connection, changes: Changes, now: datetime) -> None:
     for change in changes.swaps:
         try:
-            swap_store.save(connection, change.request, now, was=change.was)
+            swap_store.save(connection, change.request, now, before=change.before)
         except Refused as refusal:
             raise HeadMoved("somebody else has changed this swap request; decide again") from refusal
 

@@ -1,7 +1,8 @@
 """Reminders of swap requests that nobody has settled: a look every quarter of an hour, each reminder sent once.
 
-For: who is told, and requests whose shift has begun. Not for: when a reminder is due (`oncall.rota.swaps`), taking or
-approving a request, which people do.
+For: who is told, requests whose shift has begun, and telling what became of one when the roster changed. Not for: when
+a reminder is due (`oncall.rota.swaps`), following a shift (`oncall.roster_publication`), taking or approving a request,
+which people do.
 
 Invariant: that a reminder was sent is saved with the decision that queues it; a request that somebody changes
 meanwhile is decided on again.
@@ -18,7 +19,7 @@ from oncall.engine import notices
 from oncall.engine.draft import Draft
 from oncall.engine.ports import SwapChange
 from oncall.notify import NoticeKind
-from oncall.rota import swaps
+from oncall.rota import swap_store, swaps
 from oncall.rota.swaps import Reminder, SwapRequest
 from oncall.timers import Timer
 
@@ -41,19 +42,31 @@ def look_due(draft: Draft, _timer: Timer) -> None:
             _remind(draft, after, reminder)
             after = swaps.reminded(after, draft.now)
         if after != request:
-            draft.swaps.append(SwapChange(request=after, was=request.state))
+            draft.swaps.append(SwapChange(request=after, before=request))
+
+
+def changed_due(draft: Draft, timer: Timer) -> None:
+    """Tell who asked, and who has taken the request, that it follows its moved shift or is closed."""
+    request = swap_store.request_of(timer.payload)
+    kind = NoticeKind.SWAP_CLOSED if request.is_over else NoticeKind.SWAP_MOVED
+    concerned = {request.given.person_id, *([] if request.taken_by is None else [request.taken_by])}
+    _tell(draft, request, kind, concerned)
 
 
 def _remind(draft: Draft, request: SwapRequest, reminder: Reminder) -> None:
+    _tell(draft, request, NoticeKind.ROSTER, _told(draft, request, reminder))
+
+
+def _tell(draft: Draft, request: SwapRequest, kind: NoticeKind, people: Iterable[PersonId]) -> None:
     line = draft.rules.lines.get(request.given.line_id)
     zone = ZoneInfo("UTC" if line is None else line.time_zone)
     starts_at = request.given.span.start.astimezone(zone)
     place = f"{request.given.line_id if line is None else line.name} {starts_at:%d/%m %H:%M}"
     # Ids may be long, and a name ends in columns that are not.
     short = hashlib.sha256(request.swap_id.encode()).hexdigest()[:12]
-    for person_id in sorted(_told(draft, request, reminder)):
+    for person_id in sorted(people):
         name = f"swap:{short}:{person_id}"
-        notices.tell(draft, name, person_id, NoticeKind.ROSTER, about_at=request.starts_at, place=place)
+        notices.tell(draft, name, person_id, kind, about_at=request.starts_at, place=place)
 
 
 def _told(draft: Draft, request: SwapRequest, reminder: Reminder) -> Iterable[PersonId]:

@@ -1,7 +1,7 @@
 """Swap requests in the table `oncall_swap`: one row each, its state apart, so that open ones are found by it.
 
-A change is written only if the request is still in the state that the change was decided on: two people who take the
-same request at once cannot both have it.
+A change is written only if the request is still what the change was decided on: two people who take the same request
+at once cannot both have it, and a reminder cannot put a request back to where its shift was before it moved.
 """
 
 import json
@@ -27,21 +27,21 @@ def add(connection: Connection, request: SwapRequest, now: datetime) -> None:
     connection.execute(insert(oncall_swap).values(swap_id=request.swap_id, **_row(request, now)))
 
 
-def save(connection: Connection, request: SwapRequest, now: datetime, *, was: SwapState) -> None:
+def save(connection: Connection, request: SwapRequest, now: datetime, *, before: SwapRequest) -> None:
     """Write a changed request into the caller's transaction.
 
     Raises
     ------
     Refused
-        If it is not in the state `was` any more: somebody else was faster.
+        If it is not `before` any more: somebody else was faster.
     """
     changed = connection.execute(
         update(oncall_swap)
-        .where(oncall_swap.c.swap_id == request.swap_id, oncall_swap.c.state == was.value)
+        .where(oncall_swap.c.swap_id == request.swap_id, oncall_swap.c.body == _body(before))
         .values(**_row(request, now))
     )
     if changed.rowcount != 1:
-        message = f"request {request.swap_id} is not {was} any more; look at it again"
+        message = f"request {request.swap_id} has changed meanwhile; look at it again"
         raise Refused(message)
 
 
@@ -104,8 +104,11 @@ def request_of(values: Mapping[str, Any]) -> SwapRequest:
 
 
 def _row(request: SwapRequest, now: datetime) -> dict[str, Any]:
-    body = json.dumps(values_of(request), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return {"state": request.state.value, "body": body, "changed_at_us": microseconds(now)}
+    return {"state": request.state.value, "body": _body(request), "changed_at_us": microseconds(now)}
+
+
+def _body(request: SwapRequest) -> str:
+    return json.dumps(values_of(request), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _part_values(part: SwapPart) -> dict[str, Any]:

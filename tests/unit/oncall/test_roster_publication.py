@@ -1,7 +1,7 @@
 """Publishing a roster: one version in force, the past as it was, and calendars told what changed."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
@@ -10,9 +10,12 @@ from foundation.errors import Refused
 from oncall.callees import ContactDefect
 from oncall.directory import Directory, PersonId
 from oncall.roster_publication import RosterPublication, changed_events, load_roster, publish_roster, unreachable
+from oncall.rota import swap_store
 from oncall.rota.model import Override, OverrideKind, Roster, ShiftPlan
+from oncall.rota.swaps import SwapPart, SwapRequest, SwapState
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
+from oncall.timers import SqlTimers
 from tests.unit.oncall.rota.exchange_parts import NIGHT, PERSONS, directory, roster
 
 NOW = datetime(2026, 10, 21, 12, tzinfo=UTC)
@@ -166,3 +169,65 @@ def test_nobody_is_asked_about_who_has_no_duty_any_more() -> None:
     known = without_contact(directory(), PERSONS[1])
 
     assert of_people(unreachable(ended, known, NOW + timedelta(days=3)), known) == []
+
+
+def asked(database: Database, of: Roster, swap_id: str = "s1", **changes: object) -> SwapRequest:
+    """Return a request for the October night that is in the database."""
+    given = SwapPart(line_id=NIGHT, person_id=PERSONS[on_night(of)], span=NIGHT_SPAN, rule="night")
+    request = replace(SwapRequest(swap_id=swap_id, given=given, created_at=NOW), **changes)  # type: ignore[arg-type]  # fields
+    with database.write(durable=True) as connection:
+        swap_store.add(connection, request, NOW)
+    return request
+
+
+def kept(database: Database, swap_id: str = "s1") -> SwapRequest:
+    with database.read() as connection:
+        return swap_store.load(connection, swap_id)
+
+
+def told_at(database: Database, swap_id: str = "s1") -> datetime | None:
+    with database.read() as connection:
+        timer = SqlTimers(connection).find(f"swap_changed:{swap_id}")
+    return None if timer is None else timer.due_at
+
+
+def test_a_swap_request_follows_its_shift_when_the_next_version_moves_it(database: Database) -> None:
+    """Complaint 7: Grafana #4182, swaps do not follow the shift."""
+    first = publish(database, roster(), NOW).roster
+    request = asked(database, first)
+    nights = replace(first.lines[0], rules=(replace(first.lines[0].rules[0], start=time(19, 30)),))
+
+    made = publish(database, replace(first, lines=(nights, *first.lines[1:])), LATER)
+
+    moved = replace(request.given, span=Span(start=NIGHT_SPAN.start + timedelta(hours=1), end=NIGHT_SPAN.end))
+    assert kept(database) == replace(request, given=moved)
+    assert made.swaps == (kept(database),)
+    assert told_at(database) == LATER
+
+
+def test_a_swap_request_is_closed_with_a_reason_when_its_shift_is_somebody_elses(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+    holder = on_night(first)
+    asked(database, first, state=SwapState.TAKEN, taken_by=PERSONS[(holder + 1) % 3], needs_approval=True)
+
+    publish(database, given_to(first, (holder + 1) % 3), LATER)
+
+    after = kept(database)
+    assert (after.state, after.changed_by) == (SwapState.WITHDRAWN, "telegarde")
+    assert f"is no longer {PERSONS[holder]}'s" in after.reason
+    assert told_at(database) == LATER
+
+
+def test_a_swap_request_whose_shift_stays_is_left_alone_and_nobody_is_told(database: Database) -> None:
+    first = publish(database, roster(), NOW).roster
+    beyond = Span(start=NIGHT_SPAN.start + timedelta(days=500), end=NIGHT_SPAN.end + timedelta(days=500))
+    far_given = SwapPart(line_id=NIGHT, person_id=PERSONS[0], span=beyond, rule="night")
+    request, far = asked(database, first), asked(database, first, "far", given=far_given)
+    other_night = replace(given_to(first, 0).overrides[0], span=Span(
+        start=NIGHT_SPAN.start + timedelta(days=3), end=NIGHT_SPAN.start + timedelta(days=3, hours=2)))  # fmt: skip
+
+    made = publish(database, replace(first, overrides=(other_night,)), LATER)
+
+    assert made.swaps == ()
+    assert (kept(database), kept(database, "far")) == (request, far)
+    assert (told_at(database), told_at(database, "far")) == (None, None)

@@ -8,12 +8,14 @@ from typing import Final
 import pytest
 
 from foundation.database import Database, sqlite_url
-from oncall.directory import LineId, PersonId
+from oncall.directory import ChannelKind, LineId, PersonId
 from oncall.engine.ports import Changes, HeadMoved, MemoryStore, SwapChange
 from oncall.engine.sql_store import SqlStore
+from oncall.roster_publication import SWAP_CHANGED
 from oncall.rota import swap_store
 from oncall.rota.swaps import SwapPart, SwapRequest, SwapState
 from oncall.spans import Span
+from oncall.timers import Timer
 from tests.harness.small_territory import BEGIN, CHANGE, engine, memory_store
 
 ANNA: Final = PersonId("anna")
@@ -82,6 +84,36 @@ def test_a_request_whose_shift_has_begun_is_past_due_and_reminds_nobody() -> Non
     assert told(store) == []
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        (request(state=SwapState.TAKEN, taken_by=PersonId("boris")), "suit la garde, déplacée: reader1 24/10 18:30"),
+        (request(state=SwapState.WITHDRAWN, taken_by=PersonId("boris")), "reader1 24/10 18:30 est close"),
+    ],
+    ids=["moved", "closed"],
+)
+def test_who_asked_and_who_took_it_are_told_once_what_became_of_a_request(changed: SwapRequest, says: str) -> None:
+    store = memory_store()
+    store.timers.put(
+        Timer(timer_key="swap_changed:s1", kind=SWAP_CHANGED, due_at=WEEK, payload=swap_store.values_of(changed))
+    )
+
+    engine(store).run_due(WEEK)
+    engine(store, worker="two").run_due(WEEK + timedelta(minutes=1))
+
+    assert told(store) == ["anna", "boris"]
+    waiting = store.messages.lease(ChannelKind.SMS, WEEK, worker="w", limit=9).messages
+    assert [says in message.text for message in waiting] == [True, True]
+
+
+def test_a_reminder_never_puts_a_request_back_to_where_its_shift_was() -> None:
+    seen = request()
+    store = kept(replace(seen, given=replace(seen.given, span=Span(start=BEGIN + timedelta(hours=1), end=CHANGE))))
+
+    with pytest.raises(HeadMoved, match="somebody else"):
+        store.commit(Changes(swaps=(SwapChange(seen, seen),)), head=0, worker="one", now=WEEK)
+
+
 def test_in_a_database_a_reminder_is_saved_with_its_messages_and_a_request_taken_meanwhile_is_decided_on_again(
     tmp_path: Path,
 ) -> None:
@@ -97,8 +129,8 @@ def test_in_a_database_a_reminder_is_saved_with_its_messages_and_a_request_taken
     assert reminded.reminded_at == WEEK
     taken = replace(reminded, state=SwapState.TAKEN, taken_by=PersonId("boris"))
     with database.write(durable=True) as connection:
-        swap_store.save(connection, taken, WEEK, was=SwapState.OPEN)
-    late = Changes(swaps=(SwapChange(reminded, SwapState.OPEN),))
+        swap_store.save(connection, taken, WEEK, before=reminded)
+    late = Changes(swaps=(SwapChange(reminded, reminded),))
     with pytest.raises(HeadMoved, match="somebody else"):
         store.commit(late, head=store.head(), worker="one", now=WEEK)
     assert store.unsettled_swaps() == (taken,)

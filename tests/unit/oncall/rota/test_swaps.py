@@ -347,10 +347,10 @@ def test_a_request_is_kept_in_the_database_and_only_one_of_two_takers_gets_it(da
         assert swap_store.unsettled(connection) == (loaded,)
     taken, _ = take(loaded, R2, R2, NOW, context())
     with database.write(durable=True) as connection:
-        swap_store.save(connection, taken, NOW, was=SwapState.OPEN)
+        swap_store.save(connection, taken, NOW, before=loaded)
 
-    with pytest.raises(Refused, match="not open any more"), database.write(durable=True) as connection:
-        swap_store.save(connection, replace(loaded, taken_by=R3), NOW, was=SwapState.OPEN)
+    with pytest.raises(Refused, match="has changed meanwhile"), database.write(durable=True) as connection:
+        swap_store.save(connection, replace(loaded, taken_by=R3), NOW, before=loaded)
 
     with database.read() as connection:
         assert swap_store.load(connection, "s1") == taken
