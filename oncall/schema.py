@@ -89,6 +89,16 @@ oncall_study_link = Table(
     Column("case_id", String(64), nullable=False, index=True),
 )
 
+# Studies that no case has; a case that takes one takes the row away.
+oncall_unclaimed_study = Table(
+    "oncall_unclaimed_study",
+    METADATA,
+    Column("issuer", String(64), primary_key=True),
+    Column("study_instance_uid", String(64), primary_key=True, index=True),
+    Column("last_at_us", BigInteger, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+)
+
 # What is due when. A worker leases a row and acts in one transaction with its deletion; a lease that ran out is free.
 oncall_timer = Table(
     "oncall_timer",

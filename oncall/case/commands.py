@@ -148,6 +148,11 @@ def open_from_pre_alert(request: NewRequest, context: Context) -> Facts:
     return possible(None, context.fact(E.REQUEST_PRE_ALERT, **request.payload()))
 
 
+def announce_again(case: Case, request: NewRequest, context: Context) -> Facts:
+    """Say more of a patient who is on the way, or when they come now."""
+    return say(case, context, E.REQUEST_PRE_ALERT, **request.payload())
+
+
 def open_unannounced(request: NewRequest, study: StudyKey, context: Context, *, rule: str, **arrival: Any) -> Facts:
     """Begin a case with an emergency study that nobody announced; `rule` names the intake rule that said so."""
     opened = context.fact(E.REQUEST_UNANNOUNCED, **request.payload(), rule=rule)

@@ -12,7 +12,9 @@ Invariants
 * A batch makes one fact per study, not one per image.
 * Images arrived when the archive stated them, not when the batch is taken: a relay that was down for an hour must not
   give the hour away.
-* Images that belong to nobody's case are never dropped silently: the result says why (`Unclaimed`).
+* Images that belong to nobody's case are never dropped silently: the result keeps the study and says why
+  (`oncall.case.unclaimed`), and what came of it before is counted when a case takes it.
+* A study is at least as urgent as the rule says that makes it an emergency; what its words say may raise that.
 * A study whose patient is not the case's blocks the identity of the case; its images are not taken for that patient's.
 """
 
@@ -20,18 +22,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from foundation.outbox import OutboxEvent
 from oncall.case import commands
 from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import CaseId
+from oncall.case.exam_words import exam_of
 from oncall.case.intake_policy import EmergencyRule, IntakePolicy, IsPublicHoliday, Unexpected, rule_for, site_of
 from oncall.case.matching import Decision, Match, StudyFacts, Verdict, decide_match
 from oncall.case.regions import IdentityState, ImagesState, StudyKey
 from oncall.case.state import Case, rehearse
+from oncall.case.unclaimed import UnclaimedStudy
 from oncall.case.vocabulary import EventType as E
-from oncall.directory import Directory, Site
+from oncall.directory import Directory, Site, SubSpecialty
+from oncall.reading.board import ExamKind, Urgency
 from pacs.contracts import TOPIC_INSTANCE_CONFLICT, TOPIC_INSTANCES_STORED, TOPIC_STUDY_IN_TWO_PATIENTS
 
 CONSUMER: Final = "oncall_intake"
@@ -48,12 +53,33 @@ _ISSUER_CHARACTERS_KEPT: Final = 47
 class StudyDescription:
     """What the archive's index says of a study beyond the outbox; empty texts are not known.
 
-    ``patient_key`` is opaque: made of issuer and Patient ID by whoever describes, never a name.
+    ``patient_key`` is opaque: made of issuer and Patient ID by whoever describes, never a name. ``words`` are what the
+    scanner calls the exam (descriptions, protocol names); they are looked up (`oncall.case.exam_words`), never kept.
     """
 
     patient_key: str = ""
     accession_number: str = ""
     body_part: str = ""
+    words: tuple[str, ...] = ()
+
+    @property
+    def exam(self) -> ExamKind | None:
+        """What kind of exam it says it is; None when that is not known."""
+        return exam_of((*self.words, self.body_part))
+
+
+class Grade(NamedTuple):
+    """How urgent an unannounced study is and whom it needs."""
+
+    urgency: Urgency
+    needs: SubSpecialty
+
+
+class StudyTriage(Protocol):
+    """Grades a study of a known kind of exam (`oncall.reading.triage`, bound by the engine)."""
+
+    def __call__(self, exam: ExamKind, rule: EmergencyRule, at: datetime) -> Grade:
+        """Return the grade; less urgent than `rule` says is not heard."""
 
 
 class StudyDescriber(Protocol):
@@ -84,13 +110,8 @@ class CaseView(Protocol):
     def open_cases(self) -> Sequence[Case]:
         """Return every case that is not closed."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unclaimed:
-    """A study without a case, and why: not an emergency, or of an AE that no site has."""
-
-    study: StudyKey
-    reason: str
+    def unclaimed_of_uid(self, study_instance_uid: str) -> Sequence[UnclaimedStudy]:
+        """Return the studies without a case that have this Study Instance UID, whichever issuer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +130,7 @@ class IntakeResult:
     ``unusable`` are events that are not what `pacs.contracts` says: a defect, to be told to a human; it must not keep
     the events behind it from their patients.
 
+    ``unclaimed`` are studies without a case as the batch leaves them, ``unclaimed_seen`` those of them that it knew.
     ``last_event_id`` is what the consumer's cursor moves to. ``look_again_at`` says, for cases whose images are on the
     way, when `due_images` has something to say if nothing comes until then.
     """
@@ -118,7 +140,8 @@ class IntakeResult:
     links: Mapping[StudyKey, CaseId] = field(default_factory=dict)
     opened: tuple[CaseId, ...] = ()
     proposals: tuple[Proposal, ...] = ()
-    unclaimed: tuple[Unclaimed, ...] = ()
+    unclaimed: tuple[UnclaimedStudy, ...] = ()
+    unclaimed_seen: tuple[UnclaimedStudy, ...] = ()
     unusable: tuple[int, ...] = ()
     look_again_at: Mapping[CaseId, datetime] = field(default_factory=dict)
 
@@ -138,6 +161,8 @@ class Intake:
         Tells whether a day is a public holiday in a commune.
     new_case_id : callable
         Gives the id of the case that an outbox event opens; the same event gives the same id.
+    triage : StudyTriage
+        Grades a study whose words are known.
     """
 
     def __init__(
@@ -148,12 +173,14 @@ class Intake:
         *,
         is_public_holiday: IsPublicHoliday,
         new_case_id: Callable[[OutboxEvent], CaseId],
+        triage: StudyTriage,
     ) -> None:
         self.policy = policy
         self.directory = directory
         self.describe = describe
         self.is_public_holiday = is_public_holiday
         self.new_case_id = new_case_id
+        self.triage = triage
 
     def take(self, events: Sequence[OutboxEvent], cases: CaseView, now: datetime) -> IntakeResult:
         """Return what a batch comes to; nothing is written, so an error leaves everything as it was.
@@ -197,6 +224,8 @@ class _Arrival:
     first_event: OutboxEvent
     # When the newest of them was stated, in seconds since 1970 UTC; 0 unknown.
     stated_at_s: float
+    # What was known of it while no case had it.
+    unclaimed: UnclaimedStudy | None = None
 
     @property
     def last_event_id(self) -> int:
@@ -247,7 +276,8 @@ class _Batch:
         self._links: dict[StudyKey, CaseId] = {}
         self._opened: list[CaseId] = []
         self._proposals: list[Proposal] = []
-        self._unclaimed: list[Unclaimed] = []
+        self._unclaimed: dict[StudyKey, UnclaimedStudy] = {}
+        self._unclaimed_seen: dict[StudyKey, UnclaimedStudy] = {}
 
     def take_arrival(self, arrival: _Arrival) -> None:
         """Link, tell, open, block or leave one study."""
@@ -260,12 +290,13 @@ class _Batch:
         if case is not None:
             self._tell(case, arrival)
             return
+        arrival = self._with_what_came_before(arrival, description)
         site = site_of(self._intake.directory, arrival.calling_aet, arrival.study.issuer)
         decision = decide_match(
             StudyFacts(
                 study=arrival.study,
                 site_id=None if site is None else site.site_id,
-                begun_at=self._arrived_at(arrival),
+                begun_at=self._begun_at(arrival),
                 modalities=arrival.modalities,
                 accession_number=description.accession_number,
                 patient_key=description.patient_key,
@@ -287,6 +318,8 @@ class _Batch:
     def take_two_patients(self, event: OutboxEvent) -> None:
         """Block the identity of every case of a study whose UID two patients share."""
         names = ("study_instance_uid", "study_pks")
+        for unclaimed in self._unclaimed_of_uid(str(event.payload.get("study_instance_uid") or "")):
+            self._unclaimed[unclaimed.study] = replace(unclaimed, is_in_two_patients=True)
         self._note(event, E.IDENTITY_IN_TWO_PATIENTS, {name: event.payload.get(name) for name in names})
 
     def result(self, last_event_id: int, unusable: tuple[int, ...]) -> IntakeResult:
@@ -299,7 +332,8 @@ class _Batch:
             links=self._links,
             opened=tuple(self._opened),
             proposals=tuple(self._proposals),
-            unclaimed=tuple(self._unclaimed),
+            unclaimed=tuple(self._unclaimed.values()),
+            unclaimed_seen=tuple(self._unclaimed_seen.values()),
             unusable=unusable,
             look_again_at={case_id: at for case_id, at in looks.items() if at is not None},
         )
@@ -345,13 +379,14 @@ class _Batch:
             score=match.score,
             reason=", ".join(match.evidence),
         )
-        self._links[arrival.study] = case_id
+        self._take(arrival, case_id)
         self._tell(self._add(case, linked), arrival)
+        self._block_if_in_two_patients(case_id, arrival)
 
     def _open(self, arrival: _Arrival, site: Site | None, description: StudyDescription, decision: Decision) -> None:
         case_id: CaseId | None = None
         if site is None:
-            self._unclaimed.append(Unclaimed(study=arrival.study, reason="no single site has its AE title or issuer"))
+            self._leave(arrival, site, description, "no single site has its AE title or issuer")
         else:
             unexpected = Unexpected(
                 site=site,
@@ -362,7 +397,7 @@ class _Batch:
             )
             rule = rule_for(self._intake.policy, unexpected, self._intake.is_public_holiday)
             if rule is None:
-                self._unclaimed.append(Unclaimed(study=arrival.study, reason="no rule makes it an emergency"))
+                self._leave(arrival, site, description, "no rule makes it an emergency")
             else:
                 case_id = self._open_by(rule, site, arrival, description)
         if decision.candidates:
@@ -370,15 +405,19 @@ class _Batch:
 
     def _open_by(self, rule: EmergencyRule, site: Site, arrival: _Arrival, description: StudyDescription) -> CaseId:
         case_id = self._intake.new_case_id(arrival.first_event)
+        exam, grade = description.exam, Grade(rule.urgency, rule.needs)
+        if exam is not None:
+            grade = self._intake.triage(exam, rule, self._arrived_at(arrival))
+        urgency = min(rule.urgency, grade.urgency)
         request = NewRequest(
             site_id=site.site_id,
-            exam=rule.exam,
-            urgency=rule.urgency,
-            needs=rule.needs,
+            exam=exam or rule.exam,
+            urgency=urgency,
+            needs=grade.needs,
             patient_key=description.patient_key,
             accession_number=description.accession_number,
             modality=min(arrival.modalities & rule.modalities, default=min(arrival.modalities, default="")),
-            target_s=self._intake.policy.target_s.get(rule.urgency),
+            target_s=self._intake.policy.target_s.get(urgency),
         )
         facts = commands.open_unannounced(
             request,
@@ -392,9 +431,67 @@ class _Batch:
         )
         self._changed[case_id] = rehearse(None, facts, case_id)
         self._facts[case_id] = facts
-        self._links[arrival.study] = case_id
+        self._take(arrival, case_id)
         self._opened.append(case_id)
+        self._block_if_in_two_patients(case_id, arrival)
         return case_id
+
+    def _take(self, arrival: _Arrival, case_id: CaseId) -> None:
+        self._links[arrival.study] = case_id
+        self._unclaimed.pop(arrival.study, None)
+
+    def _leave(self, arrival: _Arrival, site: Site | None, description: StudyDescription, reason: str) -> None:
+        """Keep a study that is no case's, for whoever claims it later."""
+        known = arrival.unclaimed
+        self._unclaimed[arrival.study] = UnclaimedStudy(
+            study=arrival.study,
+            first_at=self._begun_at(arrival),
+            last_at=max(self._arrived_at(arrival), self._begun_at(arrival)),
+            received=arrival.received_after(0),
+            told_by=arrival.last_event_id,
+            reason=reason,
+            site_id=None if site is None else site.site_id,
+            calling_aet=arrival.calling_aet,
+            modalities=arrival.modalities,
+            accession_number=description.accession_number,
+            patient_key=description.patient_key,
+            exam=description.exam,
+            is_in_two_patients=known is not None and known.is_in_two_patients,
+        )
+
+    def _with_what_came_before(self, arrival: _Arrival, description: StudyDescription) -> _Arrival:
+        """Return an arrival with the images of its study that came while no case had it."""
+        known = self._unclaimed_study(arrival.study)
+        is_of_another = known is not None and known.patient_key and known.patient_key != description.patient_key
+        if is_of_another and description.patient_key:
+            arrival = replace(arrival, study=_apart(arrival.study, description.patient_key))
+            known = self._unclaimed_study(arrival.study)
+        if known is None:
+            return arrival
+        new = tuple(count for count in arrival.counts if count[0] > known.told_by)
+        return replace(
+            arrival,
+            calling_aet=known.calling_aet or arrival.calling_aet,
+            modalities=arrival.modalities | known.modalities,
+            counts=((known.told_by, known.received), *new),
+            unclaimed=known,
+        )
+
+    def _unclaimed_study(self, study: StudyKey) -> UnclaimedStudy | None:
+        found = self._unclaimed_of_uid(study.study_instance_uid)
+        return next((one for one in found if one.study == study), None)
+
+    def _unclaimed_of_uid(self, uid: str) -> Sequence[UnclaimedStudy]:
+        for one in self._view.unclaimed_of_uid(uid):
+            self._unclaimed_seen.setdefault(one.study, one)
+        known = {**self._unclaimed_seen, **self._unclaimed}.values()
+        return [one for one in known if one.study.study_instance_uid == uid and one.study not in self._links]
+
+    def _block_if_in_two_patients(self, case_id: CaseId, arrival: _Arrival) -> None:
+        if arrival.unclaimed is not None and arrival.unclaimed.is_in_two_patients:
+            uid = arrival.study.study_instance_uid
+            case, context = self._case(case_id), self._context_of(arrival)
+            self._add(case, commands.say(case, context, E.IDENTITY_IN_TWO_PATIENTS, study_instance_uid=uid))
 
     def _block(self, case: Case, arrival: _Arrival, reason: str) -> None:
         if case.identity.state is not IdentityState.BLOCKED:
@@ -420,6 +517,9 @@ class _Batch:
 
     def _context_of(self, arrival: _Arrival) -> Context:
         return replace(self._context(arrival.last_event_id), happened_at=self._arrived_at(arrival))
+
+    def _begun_at(self, arrival: _Arrival) -> datetime:
+        return self._arrived_at(arrival) if arrival.unclaimed is None else arrival.unclaimed.first_at
 
     def _arrived_at(self, arrival: _Arrival) -> datetime:
         # A clock of another machine may be ahead of ours: nothing happens after it was recorded.

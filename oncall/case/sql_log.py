@@ -28,7 +28,7 @@ from oncall.case.log import (
 )
 from oncall.case.regions import StudyKey
 from oncall.case.state import OPENING, Case, apply, fold
-from oncall.schema import oncall_case, oncall_case_event, oncall_study_link
+from oncall.schema import oncall_case, oncall_case_event, oncall_study_link, oncall_unclaimed_study
 
 # Cases kept folded, so that appending to a long log does not read it all: far more than are open in a night.
 _KEPT_MAX: Final = 1000
@@ -282,7 +282,12 @@ def _project_studies(connection: Connection, case: Case) -> None:
 
 
 def _link(connection: Connection, study: StudyKey, case_id: CaseId) -> None:
-    link = oncall_study_link.c
+    link, unclaimed = oncall_study_link.c, oncall_unclaimed_study.c
+    connection.execute(
+        delete(oncall_unclaimed_study).where(
+            unclaimed.issuer == study.issuer, unclaimed.study_instance_uid == study.study_instance_uid
+        )
+    )
     moved = connection.execute(
         update(oncall_study_link)
         .where(link.issuer == study.issuer, link.study_instance_uid == study.study_instance_uid)

@@ -12,10 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from foundation.errors import Refused
 from oncall.case.commands import Context
 from oncall.case.event import CaseId, Event, Fact, chained
 from oncall.case.log import append_to
-from oncall.case.state import Case
+from oncall.case.regions import StudyKey
+from oncall.case.state import Case, fold
+from oncall.case.unclaimed import SHOWN_FOR, UnclaimedStudy
 from oncall.chain import Chain
 from oncall.engine import duty as duty_log
 from oncall.engine.chain_rows import chain_from_json, chain_to_json
@@ -66,6 +69,8 @@ class Draft:
         self.messages: list[Message] = []
         self.cursors: list[Cursor] = []
         self.swaps: list[SwapChange] = []
+        self.unclaimed_kept: list[UnclaimedStudy] = []
+        self._unclaimed_seen: dict[StudyKey, UnclaimedStudy] = {}
         self._store = store
         self._new_event_id = new_event_id
         self._stream_head: tuple[int, str] | None = None
@@ -94,6 +99,21 @@ class Draft:
     def find(self, case_id: CaseId) -> Case | None:
         """Return the case as this draft leaves it, or None."""
         return self.cases.get(case_id) or self.night.cases.get(case_id)
+
+    def known(self, case_id: CaseId) -> Case | None:
+        """Return the case as this draft leaves it, also one that was closed long ago; None when there is none."""
+        return self.find(case_id) or load(self._store, self.night, case_id)
+
+    def required(self, case_id: CaseId) -> Case:
+        """Return a case that somebody names; raises `Refused` when there is none."""
+        found = self.known(case_id)
+        if found is None:
+            raise Refused("there is no such case; look at the list of open cases")
+        return found
+
+    def log_of(self, case_id: CaseId) -> Sequence[Event]:
+        """Return the committed log of a case."""
+        return self._store.events_of(case_id)
 
     def case(self, case_id: CaseId) -> Case:
         """Return a case that is known to exist."""
@@ -135,6 +155,26 @@ class Draft:
             self._stream_head = (event.seq, event.hash)
             self.duty = duty_log.apply(self.duty, event)
             self.events.append(event)
+
+    # Studies that no case has
+
+    def unclaimed(self) -> list[UnclaimedStudy]:
+        """Return the studies that no case has and that are recent, newest first, as this draft leaves them."""
+        found = self._store.unclaimed_since(self.now - SHOWN_FOR)
+        taken = {study for case in self.cases.values() for study in case.images.studies}
+        return [one for one in found if one.study not in taken]
+
+    def find_unclaimed(self, study: StudyKey) -> UnclaimedStudy:
+        """Return a study that no case has, to be taken into one; raises `Refused` when it is not there."""
+        for one in self._store.unclaimed_of_uid(study.study_instance_uid):
+            if one.study == study:
+                self.saw_unclaimed(one)
+                return one
+        raise Refused("no such study is without a case: it belongs to one already, or is known to the archive only")
+
+    def saw_unclaimed(self, *seen: UnclaimedStudy) -> None:
+        """Remember what this decision is made on: it is void if one of them has changed meanwhile."""
+        self._unclaimed_seen.update((one.study, one) for one in seen)
 
     # Timers
 
@@ -207,7 +247,19 @@ class Draft:
             messages=tuple(self.messages),
             cursors=tuple(self.cursors),
             swaps=tuple(self.swaps),
+            unclaimed_seen=tuple(self._unclaimed_seen.values()),
+            unclaimed_kept=tuple(self.unclaimed_kept),
         )
+
+
+def load(store: Store, night: Night, case_id: CaseId) -> Case | None:
+    """Read a case that a night does not hold into it; None when there is no such case."""
+    events = store.events_of(case_id)
+    if not events:
+        return None
+    case = fold(events)
+    night.adopt(case)
+    return case
 
 
 def chain_key(chain_id: str) -> str:

@@ -15,6 +15,7 @@ An engine is for one thread; several processes may each have one on the same sto
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,17 +26,18 @@ from oncall.case import commands, commands_report
 from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import SYSTEM, Actor, CaseId, Event, Fact, uuid7
 from oncall.case.intake import StudyDescriber
-from oncall.case.regions import ReadingState
-from oncall.case.state import Case, fold
+from oncall.case.matching import Match
+from oncall.case.regions import StudyKey
+from oncall.case.state import Case
+from oncall.case.unclaimed import SHOWN_FOR, UnclaimedStudy
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, due, handovers, notices, paging, relay, rematch, watching
-from oncall.engine.draft import Draft
+from oncall.engine import answers, assigning, due, handovers, opening, paging, relay, rematch, watching
+from oncall.engine.draft import Draft, load
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
-from oncall.messages import MessageState, News, Settled
 from oncall.notify import Sender
 from oncall.reading import assignment
 from oncall.reading.assignment import AssignmentDecision
@@ -47,9 +49,6 @@ DECISIONS_MAX: Final = 16
 
 NEWS_CONSUMER: Final = "oncall.engine.news"
 """Whose cursor on what became of messages."""
-
-NO: Final = frozenset({"no", "declined", "not_coming"})
-"""Answers to a message that are a no; any other is a yes."""
 
 _BEFORE_BOOT: Final = timedelta(hours=24)
 # The law averages over 17 weeks; the rest before the first of them counts too.
@@ -112,23 +111,39 @@ class Engine:
     def open_case(self, case_id: CaseId, request: NewRequest, now: datetime, *, actor: Actor = SYSTEM) -> Case:
         """Begin a case with a submitted request (T0); the same request again changes nothing.
 
-        A request whose study came before it joins the study's case: the returned case is then merged into that one.
+        A request whose study came before it joins the study's case, one whose patient was announced the announced
+        case: the returned case is then merged into that one (``request.merged_into``). A study that came before it and
+        that no case has becomes this case's. With the id of an announced case, the request is that case's.
         """
-
-        def decide(draft: Draft) -> None:
-            if self._known(draft, case_id) is None:
-                context = self._context(draft, actor)
-                draft.record(case_id, *commands.open_from_request(request, context))
-                rematch.join_waiting_study(draft, case_id)
-
-        self._commit(now, decide)
+        self._commit(now, lambda draft: opening.open_case(draft, case_id, request, _by(draft, actor)))
         return self.case(case_id)
+
+    def open_pre_alert(self, case_id: CaseId, pre_alert: NewRequest, now: datetime, *, actor: Actor = SYSTEM) -> Case:
+        """Begin a case for a patient who is on the way (``expected_at``); it becomes the request's when that comes."""
+        self._commit(now, lambda draft: opening.open_pre_alert(draft, case_id, pre_alert, _by(draft, actor)))
+        return self.case(case_id)
+
+    def open_for_study(
+        self, study: StudyKey, request: NewRequest, now: datetime, *, actor: Actor, case_id: CaseId | None = None
+    ) -> Case:
+        """Begin a case with a study of `unclaimed_studies`, because a person says that it is an emergency.
+
+        The hour runs from when its images came. A request may still come for it and joins it.
+
+        Raises
+        ------
+        Refused
+            If no such study is without a case.
+        """
+        chosen = case_id or CaseId(self._new_event_id(now))
+        self._commit(now, lambda draft: rematch.open_for_study(draft, chosen, study, request, _by(draft, actor)))
+        return self.case(chosen)
 
     def record_opening(self, case_id: CaseId, facts: Sequence[Fact], now: datetime) -> Case:
         """Begin a case with facts that somebody else decided (a pre-alert, an unannounced study)."""
 
         def decide(draft: Draft) -> None:
-            if self._known(draft, case_id) is None:
+            if draft.known(case_id) is None:
                 events = draft.record(case_id, *facts)
                 self._follow(draft, case_id, events)
 
@@ -145,8 +160,8 @@ class Engine:
         """
 
         def decide(draft: Draft) -> None:
-            case = self._required(draft, case_id)
-            events = draft.record(case_id, *command(case, self._context(draft, actor)))
+            case = draft.required(case_id)
+            events = draft.record(case_id, *command(case, _by(draft, actor)))
             self._follow(draft, case_id, events)
 
         self._commit(now, decide)
@@ -176,12 +191,12 @@ class Engine:
 
         Who may not read it (a coordinator, the hospital) ends the pages and is on record; the case is watched on.
         """
-        self._commit(now, lambda draft: self._acknowledge(draft, case_id, person_id, channel))
+        self._commit(now, lambda draft: answers.acknowledge(draft, case_id, person_id, channel))
         return self.case(case_id)
 
     def decline(self, case_id: CaseId, person_id: PersonId, now: datetime, *, reason: str) -> Case:
         """Somebody answers a page with no: the next one is asked at once."""
-        self._commit(now, lambda draft: self._decline(draft, case_id, person_id, reason))
+        self._commit(now, lambda draft: answers.decline(draft, case_id, person_id, reason))
         return self.case(case_id)
 
     def claim(self, case_id: CaseId, person_id: PersonId, now: datetime, *, transaction_uid: str) -> Case:
@@ -194,16 +209,16 @@ class Engine:
         """
 
         def decide(draft: Draft) -> None:
-            case = self._required(draft, case_id)
-            context = self._context(draft, Actor(who=person_id, role="reader"))
+            case = draft.required(case_id)
             if case.reading.claimed_by != person_id:
                 assigning.ensure_may_open(draft, case, person_id)
                 if case.reading.claimed_by is None:
                     case = assigning.give(draft, case, person_id, "opened")
-            self._is_back(draft, person_id)
+            answers.is_back(draft, person_id)
             handovers.opened(draft, person_id)
+            context = answers.reader(draft, person_id)
             draft.record(case_id, *commands.claim(case, person_id, context, transaction_uid=transaction_uid))
-            self._end_chains(draft, case_id, "opened")
+            paging.end_for_readers(draft, case, "opened")
 
         self._commit(now, decide)
         return self.case(case_id)
@@ -222,7 +237,7 @@ class Engine:
 
     def answer_backup_call(self, person_id: PersonId, now: datetime, *, is_coming: bool) -> None:
         """A called backup says yes or no; after a no the next one is called at once."""
-        self._commit(now, lambda draft: self._answer_backup(draft, person_id, is_coming=is_coming))
+        self._commit(now, lambda draft: answers.answer_backup(draft, person_id, is_coming=is_coming))
 
     def accept_handover(self, person_id: PersonId, now: datetime) -> None:
         """A reader who has come takes over the list: recorded, with the time from which they answer for it."""
@@ -244,10 +259,105 @@ class Engine:
         """A reader is back."""
 
         def decide(draft: Draft) -> None:
-            self._is_back(draft, person_id)
+            answers.is_back(draft, person_id)
             assigning.assign(draft)
 
         self._commit(now, decide)
+
+    # Which study and which request belong together, and whose they are
+
+    def move_study(
+        self, case_id: CaseId, study: StudyKey, to_case_id: CaseId, now: datetime, *, actor: Actor, reason: str,
+        is_patient_settled: bool = False,
+    ) -> Case:  # fmt: skip
+        """Move a study to the case that it belongs to, with T1, deadline and reader; return that case.
+
+        Parameters
+        ----------
+        is_patient_settled : bool
+            A person has settled whose study it is although the two cases know different patients.
+
+        Raises
+        ------
+        Refused
+            If the study is not there, one of the reports is signed, the other case is closed, or the patients differ.
+        """
+
+        def decide(draft: Draft) -> None:
+            by = _by(draft, actor)
+            rematch.move_study(
+                draft, case_id, study, to_case_id, by, reason=reason, is_patient_settled=is_patient_settled
+            )
+
+        self._commit(now, decide)
+        return self.case(to_case_id)
+
+    def link_study(self, case_id: CaseId, study: StudyKey, now: datetime, *, actor: Actor, reason: str) -> Case:
+        """Give a study of `unclaimed_studies` to a case that waits for one, because a person says so."""
+        self._commit(now, lambda draft: rematch.link_study(draft, case_id, study, _by(draft, actor), reason=reason))
+        return self.case(case_id)
+
+    def join_request(
+        self, study_case_id: CaseId, request_case_id: CaseId, now: datetime, *, actor: Actor, reason: str
+    ) -> Case:
+        """Confirm a proposed match: the request joins the case that has the study; return that case.
+
+        Raises
+        ------
+        Refused
+            If the request's case has images, one of the two is closed, or the patients differ.
+        """
+
+        def decide(draft: Draft) -> None:
+            rematch.join_request(draft, study_case_id, request_case_id, _by(draft, actor), reason=reason)
+
+        self._commit(now, decide)
+        return self.case(study_case_id)
+
+    def part_request(
+        self, study_case_id: CaseId, request_case_id: CaseId, now: datetime, *, actor: Actor, reason: str
+    ) -> Case:
+        """Undo `join_request`: the request waits again as a case of its own; return the study's case."""
+
+        def decide(draft: Draft) -> None:
+            rematch.part_request(draft, study_case_id, request_case_id, _by(draft, actor), reason=reason)
+
+        self._commit(now, decide)
+        return self.case(study_case_id)
+
+    def settle_identity(self, case_id: CaseId, patient_key: str, now: datetime, *, actor: Actor, reason: str) -> Case:
+        """Say whose case it is: somebody recognised, or a contradiction settled. Clock, deadline and reader stay.
+
+        What the right patient makes certain is joined: the returned case may then be merged into the study's.
+        """
+
+        def decide(draft: Draft) -> None:
+            rematch.settle_identity(draft, case_id, patient_key, _by(draft, actor), reason=reason)
+
+        self._commit(now, decide)
+        return self.case(case_id)
+
+    def qualify_identity(self, case_id: CaseId, patient_key: str, now: datetime, *, actor: Actor, method: str) -> Case:
+        """Record that somebody proved whose case it is (INS qualified, bracelet and papers)."""
+
+        def decide(draft: Draft) -> None:
+            rematch.qualify_identity(draft, case_id, patient_key, _by(draft, actor), method=method)
+
+        self._commit(now, decide)
+        return self.case(case_id)
+
+    def match_candidates(self, case_id: CaseId, now: datetime) -> Sequence[Match]:
+        """Return what a case may belong together with, best first, for a person to decide.
+
+        For a request that waits: studies, of a case (``case_id``) or of none (``study``); for an unannounced study:
+        requests that wait. Nothing for any other case.
+        """
+        self._catch_up(now)
+        return rematch.candidates(self._draft(now), case_id)
+
+    def unclaimed_studies(self, now: datetime) -> Sequence[UnclaimedStudy]:
+        """Return the studies of the last day that no case has, newest first."""
+        return self._store.unclaimed_since(now - SHOWN_FOR)
 
     # Questions
 
@@ -259,7 +369,7 @@ class Engine:
         Refused
             If there is none.
         """
-        found = self._night.cases.get(case_id) or self._load(case_id)
+        found = self._night.cases.get(case_id) or load(self._store, self._night, case_id)
         if found is None:
             raise Refused("there is no such case; look at the list of open cases")
         return found
@@ -324,7 +434,7 @@ class Engine:
             news = self._store.news_after(position)
             taken = len(news)
             for one in news:
-                self._hear(draft, one)
+                answers.hear(draft, one)
             if news:
                 draft.cursors.append(Cursor(NEWS_CONSUMER, position, news[-1].position))
 
@@ -349,7 +459,7 @@ class Engine:
 
         def decide(draft: Draft) -> None:
             nonlocal count
-            count = relay.take(draft, self._store, describe, self._known)
+            count = relay.take(draft, self._store, describe)
 
         self._commit(now, decide)
         return count
@@ -407,29 +517,9 @@ class Engine:
             self._night.position = max(self._night.position, self._store.head())
         else:
             self._night.apply(self._store.events_after(self._night.position))
-
-    def _known(self, draft: Draft, case_id: CaseId) -> Case | None:
-        return draft.find(case_id) or self._load(case_id)
-
-    def _required(self, draft: Draft, case_id: CaseId) -> Case:
-        found = self._known(draft, case_id)
-        if found is None:
-            raise Refused("there is no such case; look at the list of open cases")
-        return found
-
-    def _load(self, case_id: CaseId) -> Case | None:
-        events = self._store.events_of(case_id)
-        if not events:
-            return None
-        case = fold(events)
-        self._night.adopt(case)
-        return case
-
-    def _context(self, draft: Draft, actor: Actor) -> Context:
-        rules = draft.rules
-        return Context(
-            now=draft.now, actor=actor, policy_version=rules.reading.version, roster_version=rules.roster.version
-        )
+        for case_id in self._night.take_missed():
+            # Closed so long ago that it was forgotten, and opened again by somebody else: it needs alarms like any.
+            load(self._store, self._night, case_id)
 
     # What follows
 
@@ -439,147 +529,13 @@ class Engine:
         if EventType.REQUEST_TRIAGED in types:
             paging.raised(draft, case)
         if not case.is_ready:
-            self._end_chains(draft, case_id, "no_longer_to_be_read")
+            paging.end_for_readers(draft, case, "no_longer_to_be_read")
         if types & _MOVES_THE_BOARD:
             assigning.assign(draft)
 
-    def _end_chains(self, draft: Draft, case_id: CaseId, reason: str) -> None:
-        for mark in (paging.READER_WANTED, "d"):
-            paging.close(draft, draft.case(case_id), reason, mark)
 
-    def _acknowledge(self, draft: Draft, case_id: CaseId, person_id: PersonId, channel: str | None) -> None:
-        case = self._required(draft, case_id)
-        context = self._context(draft, Actor(who=person_id, role="reader"))
-        self._is_back(draft, person_id)
-        self._call_if_backup(draft, person_id)
-        may_take = self._may_take(draft, case, person_id)
-        if not may_take and not paging.is_asked(draft, case, person_id):
-            raise Refused("nobody has asked this person, and they may not read the case; nothing has changed")
-        if not may_take and paging.informed(draft, case, person_id):
-            return
-        if case.reading.state in _UNOPENED and may_take:
-            case = assigning.give(draft, case, person_id, "answered")
-            draft.record(case_id, *commands.acknowledge(case, person_id, context, channel=channel))
-            # That it is late was said to find somebody: somebody is found.
-            paging.close(draft, draft.case(case_id), "taken", "d")
-        paging.answered(draft, draft.case(case_id), person_id)
-        for mark in ("d", "t"):
-            self._answer_other(draft, case_id, person_id, mark)
-
-    def _answer_other(self, draft: Draft, case_id: CaseId, person_id: PersonId, mark: str) -> None:
-        chain_id = paging.running_chain(draft.case(case_id), mark)
-        chain = None if chain_id is None else draft.chain(chain_id)
-        if chain is not None and any(paged.person_id == person_id for paged in chain.paged):
-            paging.acknowledge_chain(draft, chain, person_id)
-
-    def _may_take(self, draft: Draft, case: Case, person_id: PersonId) -> bool:
-        if case.reading.assigned_to == person_id:
-            return True
-        try:
-            assigning.ensure_may_open(draft, case, person_id)
-        except assigning.NotEligible:
-            return False
-        return True
-
-    def _call_if_backup(self, draft: Draft, person_id: PersonId) -> None:
-        """Somebody on a backup line who answers a page has been called by it."""
-        for backup in assigning.board(draft, is_law_checked=True).backups:
-            if backup.person_id == person_id and not backup.refusal:
-                arrives_at = draft.now + timedelta(seconds=backup.arrival_s)
-                due.call_backup(
-                    draft, person_id, backup.line_id, arrives_at, arrives_at + timedelta(seconds=backup.paid_s_min)
-                )
-                self._answer_backup(draft, person_id, is_coming=True)
-
-    def _decline(self, draft: Draft, case_id: CaseId, person_id: PersonId, reason: str) -> None:
-        case = self._required(draft, case_id)
-        context = self._context(draft, Actor(who=person_id, role="reader"))
-        if case.reading.assigned_to == person_id and case.reading.claimed_by is None:
-            draft.record(case_id, *commands.decline(case, person_id, context, reason=reason))
-        paging.declined(draft, draft.case(case_id), person_id)
-        assigning.assign(draft)
-
-    def _answer_backup(self, draft: Draft, person_id: PersonId, *, is_coming: bool) -> None:
-        if person_id not in draft.duty.backups:
-            return
-        notices.close(draft, f"{due.BACKUP}:{person_id}")
-        if is_coming:
-            draft.record_duty(draft.fact(DutyType.BACKUP_CONFIRMED, person_id=person_id))
-            return
-        draft.record_duty(draft.fact(DutyType.BACKUP_DECLINED, person_id=person_id, reason="declined"))
-        due.call_next(draft)
-
-    def _is_back(self, draft: Draft, person_id: PersonId) -> None:
-        if person_id in draft.duty.unavailable:
-            draft.record_duty(draft.fact(DutyType.READER_BACK, person_id=person_id))
-
-    # News of messages
-
-    def _hear(self, draft: Draft, news: News) -> None:
-        settled = news.settled
-        if settled.chain_id.startswith(contact_tests.PREFIX):
-            due.book(draft, contact_tests.hear(draft, settled))
-            return
-        if settled.case_id is None:
-            self._hear_notice(draft, settled)
-            return
-        if draft.find(settled.case_id) is None:
-            return
-        if settled.state is MessageState.ANSWERED:
-            self._hear_answer(draft, settled)
-            return
-        self._note_message(draft, settled)
-        chain = draft.chain(settled.chain_id) if settled.chain_id else None
-        if settled.is_failure and chain is not None:
-            paging.failed(draft, chain, settled.message_key, settled.reason or settled.state.value)
-
-    def _hear_answer(self, draft: Draft, settled: Settled) -> None:
-        assert settled.case_id is not None
-        try:
-            if settled.reason in NO:
-                self._decline(draft, settled.case_id, settled.person_id, "declined by message")
-            else:
-                self._acknowledge(draft, settled.case_id, settled.person_id, settled.channel.value)
-        except Refused:
-            # A late answer to pages that were taken back: the case is with somebody else, and the news behind it count.
-            log.info("answer_too_late", reason=settled.channel.value)
-
-    def _hear_notice(self, draft: Draft, settled: Settled) -> None:
-        if settled.state is not MessageState.ANSWERED:
-            notice = notices.heard(draft, settled)
-            if notice is not None:
-                due.go_on(draft, notice, settled.reason or settled.state.value)
-            return
-        name = settled.chain_id.rpartition(":")[0]
-        is_yes = settled.reason not in NO
-        match name.partition(":")[0]:
-            case due.BACKUP:
-                self._answer_backup(draft, settled.person_id, is_coming=is_yes)
-            case handovers.HANDOVER if is_yes:
-                handovers.accept(draft, settled.person_id, "accepted")
-            case handovers.HANDOVER:
-                handovers.refuse(draft, settled.person_id)
-            case handovers.ALARM:
-                handovers.alarm_answered(draft, name, settled.person_id, is_yes=is_yes)
-
-    def _note_message(self, draft: Draft, settled: Settled) -> None:
-        assert settled.case_id is not None
-        kind = _MESSAGE_FACTS.get(settled.state)
-        if kind is not None:
-            payload = {
-                "person_id": settled.person_id,
-                "channel": settled.channel.value,
-                "message_key": settled.message_key,
-                **({"reason": settled.reason or settled.state.value} if settled.is_failure else {}),
-            }
-            draft.record(settled.case_id, draft.fact(kind, **payload))
+def _by(draft: Draft, actor: Actor) -> Context:
+    return replace(draft.context, actor=actor)
 
 
 _NOTHING: Final = Changes()
-_UNOPENED: Final = frozenset({ReadingState.QUEUED, ReadingState.ASSIGNED, ReadingState.ACKNOWLEDGED})
-_MESSAGE_FACTS: Final = {
-    MessageState.SENT: EventType.PAGE_SENT,
-    MessageState.DELIVERED: EventType.PAGE_DELIVERED,
-    MessageState.FAILED: EventType.PAGE_FAILED,
-    MessageState.UNKNOWN: EventType.PAGE_FAILED,
-}

@@ -44,6 +44,7 @@ class Night:
         self.reads: list[Read] = []
         self.ready_times: list[tuple[CaseId, datetime]] = []
         self._closed: deque[CaseId] = deque()
+        self._missed: list[CaseId] = []
 
     def apply(self, positioned: Iterable[Positioned]) -> None:
         """Fold committed events, in order."""
@@ -58,6 +59,11 @@ class Night:
     def adopt(self, case: Case) -> None:
         """Take in a case that was closed long ago and is asked about again."""
         self.cases[case.case_id] = case
+
+    def take_missed(self) -> list[CaseId]:
+        """Return, once, the cases that were forgotten and are open again: their logs must be read."""
+        missed, self._missed = self._missed, []
+        return missed
 
     def forget_before(self, instant: datetime) -> None:
         """Drop what the board of a later night needs no more."""
@@ -74,6 +80,8 @@ class Night:
         before = self.cases.get(case_id)
         if before is None and event.seq > 1:
             # Closed long ago, and forgotten: whoever asks for it reads its log (`Engine`), which has this event too.
+            if event.type == EventType.CASE_REOPENED:
+                self._missed.append(case_id)
             return
         if before is not None and before.seq >= event.seq:
             # Adopted from a log that was read later than this event was committed.

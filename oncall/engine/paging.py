@@ -8,6 +8,7 @@ longer to be read, and an answer ends it and no other.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +25,7 @@ from oncall.chain import (
     CancelPages,
     Cause,
     Chain,
+    ChainState,
     Closed,
     Declined,
     Due,
@@ -74,6 +76,41 @@ def begin(draft: Draft, case: Case, cause: Cause, *, mark: str = READER_WANTED, 
     subject = Subject(case_id=case.case_id, site_id=case.site_id, urgency=case.urgency)
     chain = escalation.begin(chosen, subject, draft.now, chain_id=chain_id, cause=cause)
     tell(draft, chain, Due(callees=callees_of(draft, case)))
+
+
+def carry(draft: Draft, case: Case, climbing: Chain) -> None:
+    """Go on with a ladder for the case that a study has gone to, from the step at which it was for the other case.
+
+    Whoever is asked in that step is asked about this case now; whoever was asked before it is not asked again.
+    """
+    chain_id = f"{case.case_id}/{READER_WANTED}{case.seq}"
+    started = {
+        "chain_id": chain_id,
+        "cause": climbing.cause.value,
+        "ladder_version": climbing.ladder.version,
+        "level": 0,
+    }
+    draft.record(case.case_id, draft.fact(EventType.ESCALATION_STARTED, **started))
+    if climbing.state is ChainState.EXHAUSTED:
+        exhausted = draft.fact(EventType.ESCALATION_EXHAUSTED, chain_id=chain_id, cause=climbing.cause.value)
+        draft.record(case.case_id, exhausted)
+    chain = replace(
+        climbing,
+        chain_id=chain_id,
+        subject=Subject(case_id=case.case_id, site_id=case.site_id, urgency=case.urgency),
+        begun_at=draft.now,
+        next_alarm_at=draft.now,
+        position=climbing.position - 1,
+        step_ends_at=None,
+        paged=(),
+    )
+    tell(draft, chain, Due(callees=callees_of(draft, case)))
+
+
+def end_for_readers(draft: Draft, case: Case, reason: str) -> None:
+    """End the chains of a case that is not to be read now, or is being read."""
+    for mark in (READER_WANTED, "d"):
+        close(draft, draft.case(case.case_id), reason, mark)
 
 
 def ladder_for(draft: Draft, case: Case) -> Ladder:

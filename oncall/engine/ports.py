@@ -22,6 +22,7 @@ from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId, Event
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
+from oncall.case.unclaimed import KEPT_FOR, SHOWN_MAX, UnclaimedStudy
 from oncall.engine.duty import CALLS
 from oncall.messages import Message, Messages, News
 from oncall.rota.swaps import SwapRequest
@@ -72,7 +73,8 @@ class Changes:
 
     ``events`` are chained already, ``cases`` are as they leave them. Timers are taken (they were due, and leased), then
     cancelled by key, then set. ``messages`` are queued, then what is queued of ``cancelled_chains`` is taken back.
-    ``cursors`` say what was consumed with this decision.
+    ``cursors`` say what was consumed with this decision. ``unclaimed_seen`` are studies without a case as the decision
+    saw them, ``unclaimed_kept`` as it leaves them; those that a case takes are kept no longer.
     """
 
     events: tuple[Event, ...] = ()
@@ -84,6 +86,8 @@ class Changes:
     messages: tuple[Message, ...] = ()
     cursors: tuple["Cursor", ...] = ()
     swaps: tuple[SwapChange, ...] = ()
+    unclaimed_seen: tuple[UnclaimedStudy, ...] = ()
+    unclaimed_kept: tuple[UnclaimedStudy, ...] = ()
 
 
 class Store(Protocol):
@@ -112,7 +116,8 @@ class Store(Protocol):
         Raises
         ------
         HeadMoved
-            If events were committed after `head`, or a cursor or a swap request is not where the decision saw it.
+            If events were committed after `head`, or a cursor, a swap request or an unclaimed study is not as the
+            decision saw it.
         TimerNotHeld
             If a timer to be taken is no longer leased by `worker`.
         foundation.errors.Unavailable
@@ -152,6 +157,12 @@ class Store(Protocol):
     def case_of_study(self, study: StudyKey) -> CaseId | None:
         """Return which case a study belongs to now."""
 
+    def unclaimed_since(self, last_at: datetime, *, limit: int = SHOWN_MAX) -> Sequence[UnclaimedStudy]:
+        """Return the studies without a case whose last image came at `last_at` or later, newest first."""
+
+    def unclaimed_of_uid(self, study_instance_uid: str) -> Sequence[UnclaimedStudy]:
+        """Return the studies without a case that have this Study Instance UID, whichever issuer."""
+
     def queue(self) -> AbstractContextManager[Messages]:
         """Return the message queue in a transaction of its own: for senders, receipts and answers."""
 
@@ -174,6 +185,7 @@ class MemoryStore:
         self._cursors: dict[str, int] = {}
         self._cases: dict[CaseId, Case] = {}
         self._links: dict[StudyKey, CaseId] = {}
+        self._unclaimed: dict[StudyKey, UnclaimedStudy] = {}
 
     def events_after(self, position: int) -> Sequence[Positioned]:
         return self.log[position:]
@@ -200,6 +212,8 @@ class MemoryStore:
             raise HeadMoved("another worker has consumed this; decide again")
         if any(self.swaps[change.request.swap_id] != change.before for change in changes.swaps):
             raise HeadMoved("somebody else has changed this swap request; decide again")
+        if any(self._unclaimed.get(seen.study) != seen for seen in changes.unclaimed_seen):
+            raise HeadMoved("an unclaimed study has changed meanwhile; decide again")
         for timer in changes.timers_taken:
             self.timers.check(timer, worker=worker)
         for timer in changes.timers_taken:
@@ -210,9 +224,9 @@ class MemoryStore:
             self.timers.put(timer)
         added = [Positioned(head + number, event) for number, event in enumerate(changes.events, start=1)]
         self.log += added
+        self._keep_unclaimed(changes.unclaimed_kept, now)
         for case in changes.cases:
-            self._cases[case.case_id] = case
-            self._links.update(dict.fromkeys(case.images.studies, case.case_id))
+            self._keep_case(case)
         self._cursors.update((cursor.consumer, cursor.after) for cursor in changes.cursors)
         self.swaps.update((change.request.swap_id, change.request) for change in changes.swaps)
         for message in changes.messages:
@@ -220,6 +234,23 @@ class MemoryStore:
         for chain_id in changes.cancelled_chains:
             self.messages.cancel_chain(chain_id, now)
         return added
+
+    def _keep_case(self, case: Case) -> None:
+        before = self._cases.get(case.case_id)
+        self._cases[case.case_id] = case
+        for study in () if before is None else before.images.studies:
+            if study not in case.images.studies and self._links.get(study) == case.case_id:
+                del self._links[study]
+        for study in case.images.studies:
+            self._links[study] = case.case_id
+            self._unclaimed.pop(study, None)
+
+    def _keep_unclaimed(self, kept: Sequence[UnclaimedStudy], now: datetime) -> None:
+        if not kept:
+            return
+        self._unclaimed.update((one.study, one) for one in kept)
+        fresh = {study: one for study, one in self._unclaimed.items() if one.last_at >= now - KEPT_FOR}
+        self._unclaimed = fresh
 
     def events_of(self, case_id: CaseId) -> Sequence[Event]:
         return [event for _, event in self.log if event.case_id == case_id]
@@ -254,6 +285,14 @@ class MemoryStore:
 
     def case_of_study(self, study: StudyKey) -> CaseId | None:
         return self._links.get(study)
+
+    def unclaimed_since(self, last_at: datetime, *, limit: int = SHOWN_MAX) -> Sequence[UnclaimedStudy]:
+        found = [one for one in self._unclaimed.values() if one.last_at >= last_at]
+        return sorted(found, key=lambda one: (one.last_at, one.study), reverse=True)[:limit]
+
+    def unclaimed_of_uid(self, study_instance_uid: str) -> Sequence[UnclaimedStudy]:
+        found = [one for one in self._unclaimed.values() if one.study.study_instance_uid == study_instance_uid]
+        return sorted(found, key=lambda one: one.study)
 
     def queue(self) -> AbstractContextManager[Messages]:
         return nullcontext(self.messages)

@@ -3,23 +3,31 @@
 For: binding `oncall.case.intake` to a draft and its cursor. Not for: deciding what a study means.
 
 Invariants: the cursor moves in the commit of what it brought, so that nothing the archive stated is missed or taken
-twice, whoever dies when; a study without a case is counted, never dropped silently.
+twice, whoever dies when; a study without a case is kept with the reason, never dropped silently.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from foundation import log
 from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId
-from oncall.case.intake import CONSUMER, TOPICS, Intake, IntakeResult, StudyDescriber
+from oncall.case.intake import CONSUMER, TOPICS, Grade, Intake, IntakeResult, StudyDescriber
+from oncall.case.intake_policy import EmergencyRule
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
+from oncall.case.unclaimed import UnclaimedStudy
+from oncall.directory import SubSpecialty
 from oncall.engine import assigning
 from oncall.engine.draft import Draft
 from oncall.engine.ports import Cursor, Store
 from oncall.public_holidays import is_public_holiday
+from oncall.reading.board import ExamKind
+from oncall.reading.policy import ReadingPolicy
+from oncall.reading.triage import RequestFacts, triage
 
 CASE_PREFIX: Final = "study-"
 
@@ -30,10 +38,9 @@ class _View:
 
     draft: Draft
     store: Store
-    known: Callable[[Draft, CaseId], Case | None]
 
     def case(self, case_id: CaseId) -> Case | None:
-        return self.known(self.draft, case_id)
+        return self.draft.known(case_id)
 
     def case_of_study(self, study: StudyKey) -> CaseId | None:
         return self.store.case_of_study(study)
@@ -44,8 +51,11 @@ class _View:
     def open_cases(self) -> Sequence[Case]:
         return [case for case in self.draft.every_case() if case.is_open]
 
+    def unclaimed_of_uid(self, study_instance_uid: str) -> Sequence[UnclaimedStudy]:
+        return self.store.unclaimed_of_uid(study_instance_uid)
 
-def take(draft: Draft, store: Store, describe: StudyDescriber, known: Callable[[Draft, CaseId], Case | None]) -> int:
+
+def take(draft: Draft, store: Store, describe: StudyDescriber) -> int:
     """Take the next batch into a draft; return how many events it has.
 
     Raises
@@ -63,8 +73,9 @@ def take(draft: Draft, store: Store, describe: StudyDescriber, known: Callable[[
         describe,
         is_public_holiday=is_public_holiday,
         new_case_id=case_id_of,
+        triage=partial(grade, draft.rules.reading),
     )
-    result = intake.take(events, _View(draft=draft, store=store, known=known), draft.now)
+    result = intake.take(events, _View(draft=draft, store=store), draft.now)
     _record(draft, result)
     draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
     return len(events)
@@ -75,9 +86,21 @@ def case_id_of(event: OutboxEvent) -> CaseId:
     return CaseId(f"{CASE_PREFIX}{event.event_id}")
 
 
+def grade(policy: ReadingPolicy, exam: ExamKind, rule: EmergencyRule, at: datetime) -> Grade:
+    """Return how urgent an unannounced study of a known exam is: at least as the rule says, and whom it needs."""
+    decided = triage(
+        # Any reader of the night reads any region; only strokes and polytraumas need more.
+        RequestFacts(exam=exam, requested=rule.urgency, at_s=at.timestamp(), is_general_enough=True),
+        policy,
+    )
+    return Grade(decided.urgency, rule.needs if decided.needs is SubSpecialty.GENERAL else decided.needs)
+
+
 def _record(draft: Draft, result: IntakeResult) -> None:
     for case_id, facts in result.facts.items():
         draft.record(case_id, *(draft.stamped(fact) for fact in facts))
+    draft.saw_unclaimed(*result.unclaimed_seen)
+    draft.unclaimed_kept += result.unclaimed
     for unclaimed in result.unclaimed:
         log.info("study_unclaimed", study=unclaimed.study.study_instance_uid, reason=unclaimed.reason)
     for event_id in result.unusable:

@@ -6,26 +6,30 @@ Everything here is nowhere else, so each commit is durable. All writers of the p
 Invariant: positions are in the order of commits, because every writer holds that lock.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select
 
 from foundation import outbox
 from foundation.database import Database
 from foundation.errors import Refused
 from foundation.instants import microseconds
+from oncall.case import unclaimed
 from oncall.case.event import CaseId, Event
 from oncall.case.log import event_of
 from oncall.case.sql_log import keep
+from oncall.case.unclaimed import KEPT_FOR, SHOWN_MAX, UnclaimedStudy
 from oncall.engine.duty import CALLS, STREAM_PREFIX
 from oncall.engine.ports import Changes, HeadMoved, Positioned, StudyKey
 from oncall.messages import Messages, News
 from oncall.messages_sql import SqlMessages
 from oncall.rota import swap_store
 from oncall.rota.swaps import SwapRequest
-from oncall.schema import oncall_case, oncall_case_event, oncall_study_link
+from oncall.schema import oncall_case, oncall_case_event, oncall_study_link, oncall_unclaimed_study
 from oncall.timers import LEASED_AT_ONCE_MAX, SqlTimers, Timer
 
 
@@ -122,6 +126,8 @@ class SqlStore:
                     raise HeadMoved("another worker has consumed this; decide again")
                 outbox.write_cursor(connection, cursor.consumer, cursor.after)
             _save_swaps(connection, changes, now)
+            _ensure_unclaimed(connection, changes.unclaimed_seen)
+            _keep_unclaimed(connection, changes.unclaimed_kept, now)
             _move_timers(SqlTimers(connection), changes, worker)
             keep(connection, changes.events, changes.cases)
             added = _positioned(connection, head, changes.events)
@@ -167,6 +173,25 @@ class SqlStore:
             ).scalar_one_or_none()
         return None if found is None else CaseId(found)
 
+    def unclaimed_since(self, last_at: datetime, *, limit: int = SHOWN_MAX) -> Sequence[UnclaimedStudy]:
+        """See `Store.unclaimed_since`."""
+        kept = oncall_unclaimed_study.c
+        newest_first = (kept.last_at_us.desc(), kept.issuer.desc(), kept.study_instance_uid.desc())
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(kept.body).where(kept.last_at_us >= microseconds(last_at)).order_by(*newest_first).limit(limit)
+            )
+            return [_unclaimed(row) for row in rows]
+
+    def unclaimed_of_uid(self, study_instance_uid: str) -> Sequence[UnclaimedStudy]:
+        """See `Store.unclaimed_of_uid`."""
+        kept = oncall_unclaimed_study.c
+        with self._database.read() as connection:
+            rows = connection.execute(
+                select(kept.body).where(kept.study_instance_uid == study_instance_uid).order_by(kept.issuer)
+            )
+            return [_unclaimed(row) for row in rows]
+
     @contextmanager
     def queue(self) -> Iterator[Messages]:
         """See `Store.queue`."""
@@ -184,6 +209,38 @@ def _save_swaps(connection: Connection, changes: Changes, now: datetime) -> None
             swap_store.save(connection, change.request, now, before=change.before)
         except Refused as refusal:
             raise HeadMoved("somebody else has changed this swap request; decide again") from refusal
+
+
+def _unclaimed(row: Row[Any]) -> UnclaimedStudy:
+    return unclaimed.of_json(json.loads(row.body))
+
+
+def _is_row_of(study: StudyKey) -> ColumnElement[bool]:
+    kept = oncall_unclaimed_study.c
+    return (kept.issuer == study.issuer) & (kept.study_instance_uid == study.study_instance_uid)
+
+
+def _ensure_unclaimed(connection: Connection, seen: Sequence[UnclaimedStudy]) -> None:
+    for one in seen:
+        row = connection.execute(select(oncall_unclaimed_study.c.body).where(_is_row_of(one.study))).one_or_none()
+        if row is None or _unclaimed(row) != one:
+            raise HeadMoved("an unclaimed study has changed meanwhile; decide again")
+
+
+def _keep_unclaimed(connection: Connection, kept: Sequence[UnclaimedStudy], now: datetime) -> None:
+    table = oncall_unclaimed_study
+    for one in kept:
+        connection.execute(delete(table).where(_is_row_of(one.study)))
+        connection.execute(
+            insert(table).values(
+                issuer=one.study.issuer,
+                study_instance_uid=one.study.study_instance_uid,
+                last_at_us=microseconds(one.last_at),
+                body=json.dumps(unclaimed.to_json(one), sort_keys=True, separators=(",", ":")),
+            )
+        )
+    if kept:
+        connection.execute(delete(table).where(table.c.last_at_us < microseconds(now - KEPT_FOR)))
 
 
 def _move_timers(timers: SqlTimers, changes: Changes, worker: str) -> None:

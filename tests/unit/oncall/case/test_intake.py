@@ -1,6 +1,6 @@
 """What the archive states becomes cases: linked, opened by policy, told of images, blocked; twice is once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any
@@ -18,6 +18,7 @@ from oncall.case.event import CaseId
 from oncall.case.intake import (
     CONSUMER,
     TOPICS,
+    Grade,
     Intake,
     IntakeResult,
     StudyDescription,
@@ -28,9 +29,10 @@ from oncall.case.intake_policy import EmergencyRule, IntakePolicy, OnCallHours, 
 from oncall.case.log import MemoryCaseLog
 from oncall.case.regions import IdentityState, ImagesState, RequestState, StudyKey
 from oncall.case.sql_log import SqlCaseLog
-from oncall.case.state import TransitionRefused
+from oncall.case.state import Case, TransitionRefused
+from oncall.case.unclaimed import UnclaimedStudy
 from oncall.case.vocabulary import EventType as E
-from oncall.directory import Directory, Site, SiteId
+from oncall.directory import Directory, Site, SiteId, SubSpecialty
 from oncall.reading.board import ExamKind, Urgency
 from pacs.contracts import TOPIC_INSTANCE_CONFLICT, TOPIC_INSTANCES_STORED, TOPIC_STUDY_IN_TWO_PATIENTS
 from tests.unit.oncall.case.cases import ANNE, Story, after, at, numbered_ids, request
@@ -118,6 +120,36 @@ class Archive:
         return self.known.get((study, study_pk), StudyDescription(patient_key="key-1"))
 
 
+class Seen:
+    """What the intake looks at: a log, and studies that no case has."""
+
+    def __init__(self, log: MemoryCaseLog | SqlCaseLog, unclaimed: Mapping[StudyKey, UnclaimedStudy]) -> None:
+        self._log = log
+        self._unclaimed = unclaimed
+
+    def case(self, case_id: CaseId) -> Case | None:
+        return self._log.case(case_id)
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        return self._log.case_of_study(study)
+
+    def studies_of_uid(self, study_instance_uid: str) -> Sequence[tuple[StudyKey, CaseId]]:
+        return self._log.studies_of_uid(study_instance_uid)
+
+    def open_cases(self) -> Sequence[Case]:
+        return self._log.open_cases()
+
+    def unclaimed_of_uid(self, study_instance_uid: str) -> Sequence[UnclaimedStudy]:
+        return [one for study, one in self._unclaimed.items() if study.study_instance_uid == study_instance_uid]
+
+
+def graded(exam: ExamKind, rule: EmergencyRule, _at: datetime) -> Grade:
+    """Return strokes as the most urgent, anything else as not urgent at all."""
+    if exam is ExamKind.STROKE:
+        return Grade(Urgency.P1, SubSpecialty.NEURO)
+    return Grade(Urgency.P3, rule.needs)
+
+
 class Night:
     """An intake on a log in memory."""
 
@@ -130,10 +162,13 @@ class Night:
             self.archive,
             is_public_holiday=lambda _day, _commune: False,
             new_case_id=lambda event: CaseId(f"study-{event.event_id}"),
+            triage=graded,
         )
+        self.unclaimed: dict[StudyKey, UnclaimedStudy] = {}
 
     def take(self, *events: OutboxEvent, now: datetime = NOW) -> IntakeResult:
-        result = self.intake.take(events, self.log, now)
+        result = self.intake.take(events, Seen(self.log, self.unclaimed), now)
+        self.unclaimed.update((one.study, one) for one in result.unclaimed)
         for case_id, facts in result.facts.items():
             known = self.log.case(case_id)
             self.log.append(case_id, 0 if known is None else known.seq, facts, now)
@@ -505,7 +540,7 @@ def test_a_relay_that_dies_before_its_commit_takes_the_batch_again_with_effect_o
         with database.read() as reading:
             done = outbox.read_cursor(reading, CONSUMER)
             batch = outbox.read_after(reading, done, topics=TOPICS)
-        result = night.intake.take(batch, log, NOW)
+        result = night.intake.take(batch, Seen(log, {}), NOW)
         with database.write(durable=True) as writing:
             for case_id, facts in result.facts.items():
                 log.append_within(writing, case_id, 0, facts, NOW)
