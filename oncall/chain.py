@@ -160,9 +160,14 @@ class Raised:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Closed:
-    """The case needs nobody any more (claimed, signed, withdrawn, reassigned); `reason` is logged."""
+    """The case needs nobody any more (claimed, signed, withdrawn), or another chain begins; `reason` is logged.
+
+    With `is_superseded` another reader is asked instead: the hospital's alarm stays true until they answer, and what no
+    channel has of it yet goes out.
+    """
 
     reason: str
+    is_superseded: bool = False
 
 
 Happening = Due | Acknowledged | Declined | Informed | PageFailed | Raised | Closed

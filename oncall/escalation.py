@@ -103,7 +103,7 @@ def advance(chain: Chain, happening: Happening, now: datetime) -> tuple[Chain, t
         case Raised():
             return _raised(chain, happening.urgency, now), ()
         case Closed():
-            return _Walk(chain, now).ended(ChainState.STOPPED, "stopped", {"reason": happening.reason})
+            return _Walk(chain, now).on_closed(happening)
 
 
 def page_key(chain: Chain, person_id: PersonId, number: int) -> str:
@@ -155,6 +155,10 @@ class _Walk:
                 if page_key(self.chain, paged.person_id, number) == failure.message_key and method not in paged.failed:
                     self.replace_page(place, replace(paged, failed=paged.failed | {method}), failure)
         return self.done()
+
+    def on_closed(self, end: Closed) -> tuple[Chain, tuple[Action, ...]]:
+        is_alarm_true = end.is_superseded and self.chain.state is ChainState.EXHAUSTED
+        return self.ended(ChainState.STOPPED, "stopped", {"reason": end.reason}, are_pages_kept=is_alarm_true)
 
     def replace_page(self, place: int, paged: Paged, failure: PageFailed) -> None:
         self.silence(paged.person_id, failure.reason, self.level())
@@ -299,8 +303,11 @@ class _Walk:
         repage_at = self.after(step.repage_after_s[self.urgency()])
         self.chain = replace(self.chain, next_alarm_at=min(repage_at, ends_at) if again else ends_at)
 
-    def ended(self, state: ChainState, happened: str, detail: Mapping[str, Any]) -> tuple[Chain, tuple[Action, ...]]:
-        self.actions.append(CancelPages(chain_id=self.chain.chain_id))
+    def ended(
+        self, state: ChainState, happened: str, detail: Mapping[str, Any], *, are_pages_kept: bool = False
+    ) -> tuple[Chain, tuple[Action, ...]]:
+        if not are_pages_kept:
+            self.actions.append(CancelPages(chain_id=self.chain.chain_id))
         if happened:
             self.record(happened, detail)
         by = str(detail.get("by") or detail.get("reason", ""))

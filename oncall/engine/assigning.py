@@ -13,7 +13,7 @@ from oncall.case.commands import assign as assign_to
 from oncall.case.regions import ReadingState
 from oncall.case.state import Case
 from oncall.chain import Cause as ChainCause
-from oncall.chain import ChainState
+from oncall.chain import ChainState, Closed
 from oncall.directory import PersonId
 from oncall.engine import paging
 from oncall.engine.boards import Tonight, board_at
@@ -118,7 +118,9 @@ def _carry_out(draft: Draft, decision: AssignmentDecision) -> None:
     if is_climbing and case.reading.state is ReadingState.ASSIGNED:
         # Its ladder is already asking others, in order: another plan must not send it back to the first step.
         return
-    paging.close(draft, case, f"assignment:{decision.cause.value}")
+    if chain is not None:
+        # An alarm of the hospital goes out all the same: who is asked now has not answered yet.
+        paging.tell(draft, chain, Closed(reason=f"assignment:{decision.cause.value}", is_superseded=True))
     given = give(draft, draft.case(decision.case_id), decision.person_id, decision.cause.value, stored(decision))
     paging.begin(draft, given, ChainCause.ASSIGNED)
 

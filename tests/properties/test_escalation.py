@@ -194,11 +194,13 @@ class AnyEscalation(RuleBasedStateMachine):
             assert self.chain.next_alarm_at <= before.next_alarm_at, "triage never puts an alarm off"
         assert self.chain.subject.urgency <= before.subject.urgency
 
-    @rule()
-    def the_case_is_closed(self) -> None:
-        was_alive = self.chain.state in ALIVE
-        actions = self.tell(Closed(reason="signed"))
-        assert (CancelPages(chain_id="c1/1") in actions) == was_alive
+    @rule(is_superseded=st.booleans())
+    def the_case_is_closed(self, is_superseded: bool) -> None:
+        before = self.chain.state
+        actions = self.tell(Closed(reason="signed", is_superseded=is_superseded))
+        # What the hospital is told of an exhausted ladder stays true while another reader is only asked.
+        are_pages_kept = is_superseded and before is ChainState.EXHAUSTED
+        assert (CancelPages(chain_id="c1/1") in actions) == (before in ALIVE and not are_pages_kept)
 
     @invariant()
     def alive_means_having_a_next_alarm_time(self) -> None:
