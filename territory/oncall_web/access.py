@@ -20,6 +20,7 @@ from oncall.case.event import Actor
 from oncall.directory import SiteId
 
 TOKEN_CHARACTERS_MIN: Final = 20
+OPEN_LOOPBACK: Final = "open-loopback"
 _KEYS: Final = frozenset({"who", "may", "sites", "token_sha256"})
 
 
@@ -30,6 +31,7 @@ class May(StrEnum):
     REQUEST = "request"
     READ = "read"
     RECALL = "recall"
+    COORDINATE = "coordinate"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +47,22 @@ class Holder:
         """Return the holder as the log names them."""
         return Actor(who=self.who, role="+".join(sorted(self.may)), authentication=self.authentication, place=place)
 
+    @property
+    def is_anybody(self) -> bool:
+        """Whether nobody knows who this is: on an open loopback node, where a reader says which one they are."""
+        return self.authentication == OPEN_LOOPBACK
+
+    @property
+    def may_see_clinical_text(self) -> bool:
+        """Whether findings and motives concern them: who treats or coordinates, not who only watches."""
+        return bool(self.may & {May.REQUEST, May.READ, May.COORDINATE})
+
     def may_see(self, site_id: SiteId) -> bool:
         """Say whether a site's cases concern this holder."""
         return not self.sites or site_id in self.sites
 
 
-LOOPBACK: Final = Holder(who="loopback", may=frozenset(May), authentication="open-loopback")
+LOOPBACK: Final = Holder(who="loopback", may=frozenset(May), authentication=OPEN_LOOPBACK)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

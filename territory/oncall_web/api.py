@@ -1,9 +1,12 @@
 """The JSON interface: the same requests and answers for programs (an emergency department's system, a viewer, a RIS).
 
-For: opening a case, following it, and what readers do with it. Addresses begin with ``/oncall/api/``; instants are
+For: opening a case, following it, and everything that may be done to it (`actions`); reasons, log and matching are in
+`api_matching`. Addresses begin with ``/oncall/api/``; instants are
 ISO 8601 with an offset. A refusal is 409 with ``{"error"}``, wrong fields 422 with ``{"errors": {field: text}}``.
 """
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,27 +15,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from foundation.errors import PeerError
-from oncall.case import commands
 from oncall.case.clocks import read_clocks
 from oncall.case.event import CaseId
 from oncall.case.state import Case
-from oncall.directory import PersonId
 from territory.oncall_web.access import Holder, May
+from territory.oncall_web.actions import FieldsWrong, perform
 from territory.oncall_web.app import Forbidden, Handler, Site, new_id
 from territory.oncall_web.desk import stage_of
 from territory.oncall_web.form import check_request
 from territory.oncall_web.texts import text
 from territory.patient_keys import patient_key
 
-ACTIONS: Final = {
-    "images-complete": May.REQUEST,
-    "acknowledge": May.READ,
-    "decline": May.READ,
-    "claim": May.READ,
-    "sign": May.READ,
-    "withdraw": May.REQUEST,
-}
-"""What may be done to a case, and what a token must be good for."""
+_KEY: Final = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+"""An ``Idempotency-Key``: it becomes part of an address."""
 
 
 def open_case(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
@@ -46,11 +41,8 @@ def open_case(site: Site, request: Request, holder: Holder, sent: dict[str, Any]
         may_ask_for=holder.may_see,
     )
     if checked.request is None:
-        errors = {name: text(f"error.{key}", "en") for name, key in checked.errors.items()}
-        return JSONResponse({"errors": errors}, status_code=HTTPStatus.UNPROCESSABLE_ENTITY)
-    key = request.headers.get("idempotency-key", "").strip()[:40]
-    case_id = CaseId(f"api-{holder.who}-{key}"[:64]) if key else CaseId(new_id("api"))
-    case = site.desk.open_case(checked.request, holder.actor(), case_id=case_id)
+        return wrong_fields(checked.errors)
+    case = site.desk.open_case(checked.request, holder.actor(), case_id=_case_id(request, holder, "api"))
     return JSONResponse(as_json(case, site.desk.now()), status_code=HTTPStatus.CREATED)
 
 
@@ -68,36 +60,50 @@ def show_case(site: Site, request: Request, holder: Holder, sent: dict[str, Any]
     return JSONResponse(as_json(_case(site, request, holder), site.desk.now()))
 
 
+def announce(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
+    """Open a case for a patient who is on the way; the request that comes for them becomes this case's."""
+    checked = check_request(
+        sent,
+        site.desk.in_force().directory,
+        site.desk.now(),
+        policy=site.desk.in_force().reading,
+        key_of=lambda issuer, patient_id: patient_key(site.secret, issuer, patient_id),
+        may_ask_for=holder.may_see,
+        is_pre_alert=True,
+    )
+    found = checked.request
+    if found is None:
+        return wrong_fields(checked.errors)
+    case_id, actor = _case_id(request, holder, "pre"), holder.actor()
+    case = site.desk.ask(lambda engine, now: engine.open_pre_alert(case_id, found, now, actor=actor))
+    return JSONResponse(as_json(case, site.desk.now()), status_code=HTTPStatus.CREATED)
+
+
 def act(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
-    """Do one of `ACTIONS` to a case; a reader acts as the person that the token names."""
-    action = str(request.path_params["action"])
-    if action not in ACTIONS:
-        raise PeerError(f"an action is one of {', '.join(sorted(ACTIONS))}")
-    if ACTIONS[action] not in holder.may:
-        raise Forbidden(f"this token is not for: {ACTIONS[action].value}", is_known=True)
-    case = _case(site, request, holder)
-    return JSONResponse(as_json(_done(site, case, action, holder, sent), site.desk.now()))
+    """Do one of `actions.ACTIONS` to a case; a reader acts as the person that the token names."""
+    name = str(request.path_params["action"])
+    case = site.desk.case(CaseId(str(request.path_params["case_id"])))
+    try:
+        after = perform(site, case, name, holder, sent, channel="api")
+    except FieldsWrong as wrong:
+        return wrong_fields(wrong.errors)
+    return JSONResponse(as_json(after, site.desk.now()))
 
 
-def _done(site: Site, case: Case, action: str, holder: Holder, sent: dict[str, Any]) -> Case:
-    desk, case_id, person_id = site.desk, case.case_id, PersonId(holder.who)
-    if action == "images-complete":
-        return desk.ask(lambda engine, now: engine.complete_images(case_id, now, rule="button"))
-    if action == "acknowledge":
-        return desk.ask(lambda engine, now: engine.acknowledge(case_id, person_id, now, channel="api"))
-    if action == "decline":
-        reason = _text(sent, "reason")
-        return desk.ask(lambda engine, now: engine.decline(case_id, person_id, now, reason=reason))
-    if action == "claim":
-        uid = _text(sent, "transaction_uid")
-        return desk.ask(lambda engine, now: engine.claim(case_id, person_id, now, transaction_uid=uid))
-    if action == "sign":
-        uid, content_hash = _text(sent, "transaction_uid"), _text(sent, "content_sha256")
-        return desk.ask(
-            lambda engine, now: engine.sign(case_id, person_id, now, transaction_uid=uid, content_hash=content_hash)
-        )
-    motive = _text(sent, "reason")
-    return desk.execute(case_id, lambda one, context: commands.withdraw(one, context, motive=motive), holder.actor())
+def wrong_fields(errors: Mapping[str, str]) -> Response:
+    """Return what is wrong with each field, in English: 422."""
+    said = {name: text(f"error.{key}", "en") for name, key in errors.items()}
+    return JSONResponse({"errors": said}, status_code=HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _case_id(request: Request, holder: Holder, prefix: str) -> CaseId:
+    """Return the id of what a program opens: the same for the same ``Idempotency-Key`` of the same holder."""
+    key = request.headers.get("idempotency-key", "").strip()
+    if not key:
+        return CaseId(new_id(prefix))
+    if _KEY.fullmatch(key) is None:
+        raise PeerError("an Idempotency-Key is 1 to 40 letters, digits, points, dashes and underscores")
+    return CaseId(f"{prefix}-{holder.who}-{key}"[:64])
 
 
 def who(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
@@ -162,17 +168,11 @@ def _case(site: Site, request: Request, holder: Holder) -> Case:
     return case
 
 
-def _text(sent: dict[str, Any], name: str) -> str:
-    value = str(sent.get(name) or "").strip()
-    if not value:
-        raise PeerError(f"{name} is needed")
-    return value[:200]
-
-
 API: Final[tuple[tuple[str, tuple[str, ...], May | None, Handler], ...]] = (
     ("/oncall/api/cases", ("POST",), May.REQUEST, open_case),
     ("/oncall/api/cases", ("GET",), May.WATCH, list_cases),
     ("/oncall/api/cases/{case_id}", ("GET",), May.WATCH, show_case),
+    ("/oncall/api/pre-alerts", ("POST",), May.REQUEST, announce),
     ("/oncall/api/cases/{case_id}/{action}", ("POST",), May.WATCH, act),
     ("/oncall/api/who", ("GET",), May.WATCH, who),
 )

@@ -3,8 +3,9 @@
 For: Starlette routes, sessions by token, errors as pages or JSON. Not for: what is shown (`pages`), the interface
 (`api`), or anything decided (`desk`).
 
-Invariants: nothing is changed by GET (scanners follow links in e-mail); a cookie is SameSite=Strict, so that no other
-page can act with it; no patient data in addresses, pages or logs; a failure says so and is never an empty list.
+Invariants: nothing is changed by GET (scanners follow links in e-mail); a cookie is SameSite=Strict and what a browser
+sends for a page of another site is refused, so that no other page can act; no patient data in addresses or logs; a
+failure says so and is never an empty list.
 """
 
 import secrets
@@ -25,6 +26,7 @@ from oncall.channels.http_gateway import HttpGateway, read_receipt
 from oncall.directory import ChannelKind
 from territory.oncall_web.access import Access, Holder, May
 from territory.oncall_web.desk import Desk
+from territory.oncall_web.login_limit import LoginLimit
 from territory.oncall_web.texts import language_of, text
 
 COOKIE: Final = "telegarde_oncall"
@@ -57,6 +59,7 @@ class Site:
     secret: bytes
     templates: Environment
     gateways: Mapping[ChannelKind, HttpGateway]
+    logins: LoginLimit
 
     def page(self, request: Request, name: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> HTMLResponse:
         """Return a page in the language of the browser."""
@@ -81,7 +84,9 @@ def make_site(
         loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=select_autoescape(default=True)
     )
     templates.globals["minutes"] = _minutes
-    return Site(desk=desk, access=access, secret=secret, templates=templates, gateways=gateways or {})
+    return Site(
+        desk=desk, access=access, secret=secret, templates=templates, gateways=gateways or {}, logins=LoginLimit()
+    )
 
 
 def holder_of(site: Site, request: Request) -> Holder | None:
@@ -96,6 +101,7 @@ def guarded(site: Site, may: May | None, handler: Handler, *, is_api: bool) -> C
 
     async def endpoint(request: Request) -> Response:
         try:
+            _refuse_other_sites(request)
             holder = holder_of(site, request)
             if may is not None and holder is None:
                 raise Forbidden("a token is needed", is_known=False)
@@ -134,6 +140,12 @@ def receipts(site: Site) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
+def _refuse_other_sites(request: Request) -> None:
+    """Refuse what a page of another site makes a browser send: on an open loopback node no cookie would stop it."""
+    if request.method == "POST" and request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        raise Forbidden("a page of another site asked for this; nothing has changed", is_known=True)
+
+
 def _check_length(request: Request) -> None:
     declared = request.headers.get("content-length", "")
     if not declared.isdigit() or int(declared) > BODY_BYTES_MAX:
@@ -168,7 +180,7 @@ def _failure(site: Site, request: Request, error: Exception, *, is_api: bool) ->
     if is_api:
         return JSONResponse({"error": str(error)}, status_code=status)
     if status is HTTPStatus.UNAUTHORIZED:
-        return site.page(request, "login.html", status, is_wrong=COOKIE in request.cookies)
+        return site.page(request, "login.html", status, problem="login.wrong" if COOKIE in request.cookies else "")
     return site.page(request, "refused.html", status, message=str(error), is_away=isinstance(error, Unavailable))
 
 

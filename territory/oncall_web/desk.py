@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection, select
 
@@ -21,21 +21,27 @@ from oncall import recall_store
 from oncall.case.clocks import Clock as CaseClock
 from oncall.case.clocks import read_clocks
 from oncall.case.commands import NewRequest
-from oncall.case.event import Actor, CaseId, uuid7
+from oncall.case.event import Actor, CaseId, Event, uuid7
 from oncall.case.regions import ImagesState, ReadingState
-from oncall.case.state import Case
+from oncall.case.state import OPENING, Case
+from oncall.case.unclaimed import UnclaimedStudy
 from oncall.channels.http_gateway import Receipt
 from oncall.directory import Person, PersonId, SiteId
 from oncall.drill import Recorder, board_of_drill, rehearse
 from oncall.engine.engine import Command, Engine
 from oncall.engine.in_force import InForce, Rules
+from oncall.engine.sql_store import SqlStore
 from oncall.messages import Settled
 from oncall.messages_sql import SqlMessages
 from oncall.notify import Sender
 from oncall.plan_blanc import Answer, Board, RecallOrder, recalled
+from oncall.reading import assignment
+from oncall.reading.assignment import AssignmentDecision
 from oncall.reading.forecast import Forecast, forecast
 from oncall.recall_rows import order_of
 from oncall.schema import oncall_message, oncall_recall
+
+_Found = TypeVar("_Found")
 
 RECALLS_SHOWN_MAX: Final = 50
 """Newest recalls listed."""
@@ -81,6 +87,7 @@ class Desk:
         self._engine = engine
         self._rules = rules
         self._database = database
+        self._store = SqlStore(database)
         self._sender = sender
         self._clock = clock
         self._turn = threading.Lock()
@@ -117,10 +124,44 @@ class Desk:
         with self._turn:
             return self._engine.execute(case_id, command, self.now(), actor=actor)
 
-    def ask(self, question: Callable[[Engine, datetime], Case]) -> Case:
+    def ask(self, question: Callable[[Engine, datetime], _Found]) -> _Found:
         """Call a method of the engine at its turn."""
         with self._turn:
             return question(self._engine, self.now())
+
+    def log(self, case_id: CaseId) -> Sequence[Event]:
+        """Return the whole log of a case, oldest first; raises `Refused` when there is no such case."""
+        events = self._store.events_of(case_id)
+        if not events or events[0].type not in OPENING:
+            raise Refused("there is no such case; look at the list of open cases")
+        return events
+
+    def unclaimed(self, may_see: Callable[[SiteId], bool]) -> Sequence[UnclaimedStudy]:
+        """Return the studies of the last day that no case has and that concern somebody, newest first.
+
+        What no hospital is known of concerns only who may see all of them: `may_see` is asked of ''.
+        """
+        found = self.ask(lambda engine, now: engine.unclaimed_studies(now))
+        return [one for one in found if may_see(one.site_id or SiteId(""))]
+
+    def would_be(self, case_id: CaseId) -> AssignmentDecision | None:
+        """Return what would be decided now about a case that nobody has opened; None when nothing would change."""
+
+        def decide(engine: Engine, now: datetime) -> AssignmentDecision | None:
+            rules = self._rules.at(now)
+            made = assignment.decide(engine.board(now), rules.directory, rules.reading)
+            return next((one for one in made if one.case_id == case_id), None)
+
+        return self.ask(decide)
+
+    def forecast(self) -> Forecast:
+        """Return what is expected of the night."""
+
+        def look(engine: Engine, now: datetime) -> Forecast:
+            rules = self._rules.at(now)
+            return forecast(engine.board(now), rules.directory, rules.reading)
+
+        return self.ask(look)
 
     def wall(self, may_see: Callable[[SiteId], bool]) -> Wall:
         """Return the open cases that concern somebody, most urgent first, who is on duty, and the forecast."""

@@ -16,6 +16,7 @@ from oncall.directory import Directory, Site, SiteId
 from oncall.reading.board import ExamKind, Urgency
 from oncall.reading.policy import ReadingPolicy
 from oncall.reading.triage import RequestFacts, triage
+from oncall.spans import Span
 
 FIELDS: Final = (
     "site_id",
@@ -28,11 +29,21 @@ FIELDS: Final = (
     "onset_at",
     "request_id",
 )
+ANNOUNCED: Final = ("expected_at",)
+"""What only an announcement has."""
+
 TEXT_CHARACTERS_MAX: Final = 64
 """DICOM's LO, which most of these become (PS3.5 6.2)."""
 
 ONSET_AGE_MAX: Final = timedelta(days=7)
 """An onset longer ago is a slip of the hand."""
+
+EXPECTED_AGE_MAX: Final = timedelta(hours=2)
+EXPECTED_AHEAD_MAX: Final = timedelta(hours=24)
+"""A patient who is announced comes within a day."""
+
+# Half-open spans end just after what they hold.
+_AN_INSTANT: Final = timedelta(microseconds=1)
 
 MODALITIES: Final = ("CT", "MR")
 
@@ -53,6 +64,7 @@ def check_request(
     policy: ReadingPolicy,
     key_of: Callable[[str, str], str],
     may_ask_for: Callable[[SiteId], bool],
+    is_pre_alert: bool = False,
 ) -> Checked:
     """Return the request that a form or a JSON object says, or every error at once.
 
@@ -64,9 +76,12 @@ def check_request(
         Makes the patient's opaque key of issuer and Patient ID.
     may_ask_for : callable
         Whether whoever asks may do so for a site.
+    is_pre_alert : bool
+        A patient is announced, who is on the way: ``expected_at`` may be said, much else is not known yet.
     """
-    errors = {name: "unknown_field" for name in given if name not in FIELDS}
-    values = {name: str(given.get(name) or "").strip() for name in FIELDS}
+    fields = (*FIELDS, *ANNOUNCED) if is_pre_alert else FIELDS
+    errors = {name: "unknown_field" for name in given if name not in fields}
+    values = {name: str(given.get(name) or "").strip() for name in (*FIELDS, *ANNOUNCED)}
     errors |= {name: "too_long" for name, value in values.items() if len(value) > TEXT_CHARACTERS_MAX}
     site = directory.sites.get(SiteId(values["site_id"]))
     if site is None:
@@ -75,12 +90,20 @@ def check_request(
         errors["site_id"] = "not_your_site"
     exam = _one_of(ExamKind, values["exam"], "exam", errors)
     urgency = _one_of(Urgency, values["urgency"], "urgency", errors)
-    if values["modality"] not in MODALITIES:
+    if values["modality"] not in MODALITIES and (values["modality"] or not is_pre_alert):
         errors["modality"] = "unknown_choice" if values["modality"] else "missing"
-    if not values["requester"]:
+    if not values["requester"] and not is_pre_alert:
         errors["requester"] = "missing"
-    onset_at = _instant(values["onset_at"], site, now, errors)
-    if exam is ExamKind.STROKE and onset_at is None and "onset_at" not in errors and not values["onset_at"]:
+    onset_at = _instant("onset_at", values, site, Span(start=now - ONSET_AGE_MAX, end=now + _AN_INSTANT), errors)
+    ahead = Span(start=now - EXPECTED_AGE_MAX, end=now + EXPECTED_AHEAD_MAX)
+    expected_at = _instant("expected_at", values, site, ahead, errors)
+    if (
+        not is_pre_alert
+        and exam is ExamKind.STROKE
+        and onset_at is None
+        and "onset_at" not in errors
+        and not values["onset_at"]
+    ):
         # Wake-up stroke: unknown is an answer, but it must be given.
         errors["onset_at"] = "onset_needed"
     if errors or site is None or exam is None or urgency is None:
@@ -109,6 +132,7 @@ def check_request(
             requester=values["requester"],
             modality=values["modality"],
             onset_at=onset_at,
+            expected_at=expected_at,
         )
     )
 
@@ -124,18 +148,21 @@ def _one_of(kind: Any, value: str, name: str, errors: dict[str, str]) -> Any:
         return None
 
 
-def _instant(value: str, site: Site | None, now: datetime, errors: dict[str, str]) -> datetime | None:
+def _instant(
+    name: str, values: Mapping[str, str], site: Site | None, within: Span, errors: dict[str, str]
+) -> datetime | None:
+    value = values[name]
     if not value or value == "unknown":
         return None
     try:
         instant = datetime.fromisoformat(value)
     except ValueError:
-        errors["onset_at"] = "not_a_time"
+        errors[name] = "not_a_time"
         return None
     if instant.tzinfo is None:
         # Of a wall time that happens twice the earlier is taken: the window is then the shorter one.
         instant = instant.replace(tzinfo=ZoneInfo(site.time_zone) if site is not None else UTC, fold=0)
     instant = instant.astimezone(UTC)
-    if not now - ONSET_AGE_MAX <= instant <= now:
-        errors["onset_at"] = "not_recent"
+    if instant not in within:
+        errors[name] = "not_recent" if name == "onset_at" else "not_soon"
     return instant

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from foundation import log
 from foundation.errors import Refused
 from oncall.case.event import CaseId
 from oncall.directory import SiteId
@@ -18,7 +19,9 @@ from oncall.notify import case_code
 from oncall.reading.board import ExamKind, Urgency
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.app import COOKIE, Handler, Site, new_id
+from territory.oncall_web.case_page import address
 from territory.oncall_web.form import MODALITIES, check_request
+from territory.oncall_web.login_limit import WINDOW
 from territory.patient_keys import patient_key
 
 COOKIE_S: Final = 14 * 3600
@@ -42,6 +45,8 @@ def wall(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> 
         holder=holder,
         May=May,
         code=case_code,
+        address=address,
+        unclaimed=len(site.desk.unclaimed(holder.may_see)),
         now=shown.now.astimezone(zone),
         duty=[(line, name, end.astimezone(zone)) for line, name, end in shown.duty],
         late=len(shown.forecast.breaches),
@@ -65,7 +70,14 @@ def request_form(site: Site, request: Request, holder: Holder, sent: dict[str, A
         )
         if checked.request is not None and case_id:
             case = site.desk.open_case(checked.request, holder.actor(), case_id=CaseId(case_id[:64]))
-            return site.page(request, "sent.html", HTTPStatus.CREATED, code=case_code(case.case_id), case=case)
+            return site.page(
+                request,
+                "sent.html",
+                HTTPStatus.CREATED,
+                code=case_code(case.case_id),
+                case=case,
+                address=address(case.case_id),
+            )
         errors = dict(checked.errors)
     return site.page(
         request,
@@ -150,12 +162,20 @@ def recall_board(site: Site, request: Request, holder: Holder, sent: dict[str, A
 
 
 def login(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
-    """Keep a token that is known as this browser's cookie for a night."""
+    """Keep a token that is known as this browser's cookie for a night; too many wrong ones have to wait."""
     del holder
+    if request.method != "POST":
+        return site.page(request, "login.html")
+    address_of, now = request.client.host if request.client is not None else "", site.desk.now()
+    if site.logins.is_exceeded(address_of, now):
+        page = site.page(request, "login.html", HTTPStatus.TOO_MANY_REQUESTS, problem="login.too_many")
+        page.headers["Retry-After"] = str(round(WINDOW.total_seconds()))
+        return page
     token = str(sent.get("token") or "")
-    if request.method != "POST" or site.access.holder(token) is None:
-        status = HTTPStatus.UNAUTHORIZED if request.method == "POST" else HTTPStatus.OK
-        return site.page(request, "login.html", status, is_wrong=request.method == "POST")
+    if site.access.holder(token) is None:
+        site.logins.failed(address_of, now)
+        log.warning("oncall_login_refused")
+        return site.page(request, "login.html", HTTPStatus.UNAUTHORIZED, problem="login.wrong")
     response = RedirectResponse("/oncall", status_code=HTTPStatus.SEE_OTHER)
     response.set_cookie(
         COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"

@@ -11,8 +11,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from territory.oncall_web.api import API
+from territory.oncall_web.api_case import CASE_API
 from territory.oncall_web.app import Site, guarded, receipts
+from territory.oncall_web.case_page import CASE_PAGES
 from territory.oncall_web.pages import PAGES
+from territory.oncall_web.unclaimed_page import UNCLAIMED, UNCLAIMED_API
 
 REQUESTS_MAX: Final = 64
 """Beyond so many at a time the server answers 503."""
@@ -24,7 +27,14 @@ def application(site: Site) -> Starlette:
     """Return the application: pages, interface, and the style sheet."""
     routes: list[BaseRoute] = [
         Route(path, guarded(site, may, handler, is_api=is_api), methods=list(methods))
-        for entries, is_api in ((API, True), (PAGES, False))
+        for entries, is_api in (
+            (CASE_API, True),
+            (UNCLAIMED_API, True),
+            (API, True),
+            (CASE_PAGES, False),
+            (UNCLAIMED, False),
+            (PAGES, False),
+        )
         for path, methods, may, handler in entries
     ]
     routes.append(Route("/oncall/receipts/{channel}", receipts(site), methods=["POST"]))

@@ -1,13 +1,21 @@
-"""Every word of the pages, in French and English. A key without a text fails at once, here and in the tests."""
+"""Every word of the pages in French and English; events are in `texts_events`. A missing text fails at once.
+
+A test looks for the text of every key that a template names.
+"""
 
 from collections.abc import Mapping
 from typing import Final
 
+from territory.oncall_web.texts_case import ACTION_TEXTS, CASE_TEXTS
+
 LANGUAGES: Final = ("fr", "en")
 
 _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
+    **CASE_TEXTS,
+    **ACTION_TEXTS,
     "title": ("Garde de téléradiologie", "Teleradiology on call"),
     "wall": ("Garde", "Night"),
+    "yes": ("oui", "yes"),
     "request": ("Demander un examen", "Request an exam"),
     "plan_blanc": ("Plan blanc", "Mass recall"),
     "open_cases": ("Dossiers ouverts", "Open cases"),
