@@ -1,4 +1,7 @@
-"""The rows of recalls and drills that say what was ordered and what people answered. Nothing here calls anybody."""
+"""The rows of recalls and drills that say what was ordered and what people answered. Nothing here calls anybody.
+
+That one began is in the log of the night too, a drill under another name than a recall (section 4.2).
+"""
 
 import json
 from datetime import datetime
@@ -8,7 +11,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from foundation.errors import Refused
 from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
+from oncall.case.event import Fact
 from oncall.directory import ChannelKind, ContactMethod, PersonId
+from oncall.engine.duty import DutyType
+from oncall.engine.duty_rows import record_within
 from oncall.plan_blanc import Answer, Recalled, RecallOrder, Reply
 from oncall.schema import oncall_message_event, oncall_recall, oncall_recall_answer
 
@@ -33,6 +39,14 @@ def insert_recall(connection: Connection, order: RecallOrder, now: datetime, *, 
             body=json.dumps(_order_to_json(order), sort_keys=True, separators=(",", ":"), ensure_ascii=False),
         )
     )
+    began = DutyType.MASS_ALERT_REHEARSED if is_drill else DutyType.MASS_ALERT_STARTED
+    said = {
+        "recall_id": order.recall_id,
+        "place": order.place,
+        "people": len(order.people),
+        "by": order.started_by,
+    }
+    record_within(connection, [Fact(type=began, occurred_at=now, payload=said)], now)
 
 
 def order_of(connection: Connection, recall_id: str) -> RecallOrder | None:

@@ -12,7 +12,10 @@ from sqlalchemy import Connection, select, update
 from foundation.database import Database
 from foundation.errors import Refused
 from foundation.instants import instant_of_us, microseconds
+from oncall.case.event import Fact
 from oncall.directory import PersonId
+from oncall.engine.duty import DutyType
+from oncall.engine.duty_rows import record_within
 from oncall.messages import Message, MessageState
 from oncall.messages_sql import SqlMessages
 from oncall.notify import NoticeKind, Sender, Words, addressed_message
@@ -108,10 +111,11 @@ def answer_by_link(
     return answer(connection, recall_id, PersonId(row.person_id), what, now, arrives_at=arrives_at)
 
 
-def end(connection: Connection, recall_id: str, now: datetime, sender: Sender) -> bool:
+def end(connection: Connection, recall_id: str, now: datetime, sender: Sender, *, by: str = "") -> bool:
     """End a recall: what no channel has yet is taken back, and who was called and may be coming is told.
 
-    False when it was not running: the same button pressed twice tells nobody twice, and a drill told nobody.
+    The board as it then stands goes into the night's log, with the identifier `by` of who ended it. False when it was
+    not running: the same button pressed twice tells nobody twice, and a drill told nobody.
     """
     order = order_of(connection, recall_id)
     if order is None or not _is_running(connection, recall_id):
@@ -123,6 +127,8 @@ def end(connection: Connection, recall_id: str, now: datetime, sender: Sender) -
     for person in order.people:
         messages.cancel_chain(chain_of(recall_id, person.person_id), now)
     attempts, replies = _attempts(connection, order), replies_of(connection, recall_id)
+    said = {"recall_id": recall_id, "board": board(order, attempts, replies).count(), "by": by}
+    record_within(connection, [Fact(type=DutyType.MASS_ALERT_ENDED, occurred_at=now, payload=said)], now)
     called_off = [
         _call_off(order, person, reached[-1].method, now, sender)
         for person in order.people

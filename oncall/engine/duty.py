@@ -1,4 +1,4 @@
-"""What happens on a night that belongs to no single case: backups called, readers gone, handovers, tests of contacts.
+"""What happens on a night that belongs to no single case: backups called, readers gone, handovers, mass alerts.
 
 Such facts have a log of their own, one stream from noon to noon UTC, chained like a case's. `Duty` is the fold over
 them. Streams share the table of case events; their id begins with `STREAM_PREFIX`, which no case's does.
@@ -44,6 +44,9 @@ class DutyType(StrEnum):
     NO_NOTIFICATION_SENT = "duty.no_notification_sent"
     ESCALATION = "duty.escalation"
     ESCALATION_ACKNOWLEDGED = "duty.escalation_acknowledged"
+    MASS_ALERT_STARTED = "mass_alert.started"
+    MASS_ALERT_ENDED = "mass_alert.ended"
+    MASS_ALERT_REHEARSED = "mass_alert.rehearsed"
     DOCUMENTS_CHANGED = "documents.changed"
     ACTION_FAILED = "action.failed"
 
@@ -57,6 +60,9 @@ _REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         DutyType.BACKUP_RELEASED: frozenset({"person_id"}),
         DutyType.READER_UNAVAILABLE: frozenset({"person_id", "reason"}),
         DutyType.READER_BACK: frozenset({"person_id"}),
+        DutyType.MASS_ALERT_STARTED: frozenset({"recall_id", "place", "people", "by"}),
+        DutyType.MASS_ALERT_ENDED: frozenset({"recall_id", "board", "by"}),
+        DutyType.MASS_ALERT_REHEARSED: frozenset({"recall_id", "place", "people", "by"}),
     }
 )
 

@@ -8,12 +8,15 @@ import oncall.schema  # noqa: F401  # adds its tables to METADATA
 from foundation.database import Database
 from foundation.errors import Refused
 from oncall import recall_store
+from oncall.case.sql_log import verify
 from oncall.directory import ChannelKind, PersonId
+from oncall.engine.sql_store import SqlStore
 from oncall.messages import MessageState, NotSent, Sent
 from oncall.messages_sql import SqlMessages
 from oncall.notify import Sender
 from oncall.plan_blanc import Answer
 from oncall.recall_rows import insert_recall
+from tests.harness.small_territory import BEGIN, engine
 from tests.unit.oncall.recall.people import EMAIL, SMS, order, recalled
 
 NOW = datetime(2026, 6, 7, 20, 0, tzinfo=UTC)
@@ -175,6 +178,50 @@ def test_who_was_called_is_told_once_that_it_is_over_by_what_reached_them(databa
         ["recall/r1/ann/end", "recall/r1/bob/end"], "Plan blanc CH Ambert levé à 22:30 CEST. Merci."
     )
     assert counts(database)["handed_over"] == 3, "being told is no call"
+
+
+def told_of_the_night(database: Database) -> list[tuple[str, dict[str, object]]]:
+    events = SqlStore(database).events_after(0)
+    return [(event.type, dict(event.fact.payload)) for _, event in events]
+
+
+def test_a_mass_alert_its_end_and_what_came_of_it_are_in_the_log_of_the_night(database: Database) -> None:
+    start(database)
+    hand_over(database, SMS, Sent())
+    with database.write(durable=True) as connection:
+        recall_store.answer(connection, "r1", PersonId("ann"), Answer.COMING, NOW)
+        recall_store.end(connection, "r1", NOW + timedelta(hours=1), SENDER, by="c01")
+        recall_store.end(connection, "r1", NOW + timedelta(hours=2), SENDER, by="c01")
+
+    (started, said), (ended, came) = told_of_the_night(database)
+    assert (started, said) == (
+        "mass_alert.started", {"recall_id": "r1", "place": "CH Ambert", "people": 3, "by": "coordinator"}
+    )  # fmt: skip
+    assert (ended, came["recall_id"], came["by"]) == ("mass_alert.ended", "r1", "c01")
+    assert came["board"] == {
+        "recalled": 3, "handed_over": 1, "delivered": 0, "coming": 1, "not_coming": 0, "silent": 2, "out_of_reach": 1,
+    }  # fmt: skip
+
+
+def test_a_drill_is_in_the_log_of_the_night_under_a_name_of_its_own(database: Database) -> None:
+    with database.write(durable=True) as connection:
+        insert_recall(connection, LIST, NOW, is_drill=True)
+        recall_store.end(connection, "r1", NOW, SENDER)
+
+    assert [name for name, _ in told_of_the_night(database)] == ["mass_alert.rehearsed"]
+
+
+def test_facts_of_the_engine_and_of_a_mass_alert_are_one_chain(database: Database) -> None:
+    runner = engine(SqlStore(database))
+    runner.set_unavailable(PersonId("anna"), BEGIN, reason="ill")
+    with database.write(durable=True) as connection:
+        recall_store.start(connection, LIST, BEGIN, SENDER)
+    runner.set_available(PersonId("anna"), BEGIN + timedelta(minutes=1))
+
+    assert [name for name, _ in told_of_the_night(database)][-3:] == [
+        "reader.unavailable", "mass_alert.started", "reader.back"
+    ]  # fmt: skip
+    assert verify(database).logs == 1
 
 
 def test_ending_a_drill_or_an_unknown_recall_does_nothing(database: Database) -> None:
