@@ -23,6 +23,8 @@ PROBLEMS_MAX: Final = 50
 # Twice what a territory of a hundred hospitals with a year of written-down shifts takes.
 DOCUMENT_BYTES_MAX: Final = 32 * 1024 * 1024
 _SHOWN_CHARACTERS_MAX: Final = 40
+# Of instants: what lies beyond cannot be reckoned with in every time zone, and nobody plans for it.
+_YEARS: Final = range(1900, 2201)
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=Enum)
@@ -104,6 +106,8 @@ class Value:
             read = datetime.fromisoformat(self.text())
         except ValueError:
             raise self.wrong("an instant like 2026-10-25T02:30+02:00 is wanted") from None
+        if read.year not in _YEARS:
+            raise self.wrong(f"a year from {_YEARS[0]} to {_YEARS[-1]} is wanted")
         if read.tzinfo is None:
             raise self.wrong(
                 "an instant needs its offset from UTC, like +02:00 or Z: without it two nights are unclear"

@@ -32,7 +32,7 @@ from oncall.rota.person_finder import PersonFinder
 from oncall.rota.tables import shifts_from_csv
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
-from oncall.strict_json import DOCUMENT_BYTES_MAX, Value, parse
+from oncall.strict_json import DOCUMENT_BYTES_MAX, DocumentInvalid, Value, parse
 from territory.cli_oncall_grammar import FORMATS_IN
 from territory.cli_oncall_place import InForce, load_in_force, local_text, open_database, span_of
 from territory.cli_output import answer
@@ -43,12 +43,18 @@ _YEAR: Final = timedelta(days=366)
 _AVERAGED: Final = timedelta(weeks=17, days=2)
 _PROBLEMS_SHOWN_MAX: Final = 100
 # Shown to people as tables of their own.
-_ROWS: Final = frozenset({"violations", "unreachable"})
+_ROWS: Final = frozenset({"violations", "overlaps", "unreachable"})
 
 
 def run(arguments: argparse.Namespace, clock: Clock) -> int:
     """Run ``import``: exit code 1 when rules stand against it, 2 when the file cannot be used."""
-    now = clock.now()
+    try:
+        return _run(arguments, clock.now())
+    except DocumentInvalid as error:
+        raise Refused(str(error)) from None
+
+
+def _run(arguments: argparse.Namespace, now: datetime) -> int:
     content = _content(arguments.file)
     chosen = _format(arguments)
     document = parse(content) if chosen in ("json", "opsgenie", "grafana") else None
@@ -62,9 +68,16 @@ def run(arguments: argparse.Namespace, clock: Clock) -> int:
 
 def _content(path: Path) -> bytes:
     try:
-        content = sys.stdin.buffer.read(DOCUMENT_BYTES_MAX + 1) if str(path) == "-" else path.read_bytes()
+        # One more than may be read: a file of gigabytes does not fill the memory.
+        if str(path) == "-":
+            content = sys.stdin.buffer.read(DOCUMENT_BYTES_MAX + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(DOCUMENT_BYTES_MAX + 1)
     except OSError as error:
         raise Refused(f"cannot read {path}: {error.strerror}; give a file that this user may read") from error
+    if len(content) > DOCUMENT_BYTES_MAX:
+        raise Refused(f"{path} has more than {DOCUMENT_BYTES_MAX} bytes; give a shorter time, in several files")
     return content
 
 
@@ -149,7 +162,8 @@ def _import_shifts(
     after = with_imported(territory.roster, shifts, now=now)
     broken = _broken(territory, after, shifts)
     gaps = _gaps(territory, after, shifts)
-    is_stopped = bool(broken) and not arguments.accept_violations
+    overlaps = overlapping_pairs(shifts)
+    is_stopped = bool(broken or overlaps) and not arguments.accept_violations
     version = None
     if shifts and not is_stopped and not arguments.dry_run:
         with database.write(durable=True) as connection:
@@ -159,7 +173,7 @@ def _import_shifts(
         "read": len(read.shifts),
         "notes": notes,
         "violations": [_violation_json(one, territory) for one in broken[:_PROBLEMS_SHOWN_MAX]],
-        "overlaps": len(overlapping_pairs(shifts)),
+        "overlaps": [_overlap_json(pair, territory) for pair in overlaps[:_PROBLEMS_SHOWN_MAX]],
         "gaps": gaps,
         "unreachable": _defects_json(unreachable(after, territory.directory, now)),
         "version": version,
@@ -168,6 +182,7 @@ def _import_shifts(
         answer(arguments, result, title="")
     else:
         print_rows("What is forbidden", ("person_id", "rule", "message"), result["violations"])
+        print_rows("Two people on one seat", ("line_id", "persons", "start", "end"), result["overlaps"])
         print_rows("Nobody could reach", ("who", "rule"), result["unreachable"])
         title = "NOT imported: --accept-violations imports it all the same" if is_stopped else _title(arguments)
         answer(arguments, {key: value for key, value in result.items() if key not in _ROWS}, title=title)
@@ -194,7 +209,9 @@ def _read(
             raise Refused("the table is not in UTF-8; save it as CSV UTF-8") from None
         found = shifts_from_csv(text, finder, territory.lines, line_id)
         inside = tuple(shift for shift in found.shifts if shift.span.overlaps(within))
-        return Imported(shifts=inside, notes=found.notes)
+        outside = len(found.shifts) - len(inside)
+        notes = (f"{outside} shifts outside of --from and --to were left out",) if outside else ()
+        return Imported(shifts=inside, notes=(*found.notes, *notes))
     if line_id is None:
         raise Refused(f"which line do the shifts go into? give --line; there are {', '.join(territory.lines)}")
     assert document is not None, "exports of other programs are JSON, and were parsed"
@@ -270,6 +287,16 @@ def _gaps(territory: InForce, after: Roster, shifts: Sequence[ImportedShift]) ->
     lines = {shift.line_id for shift in shifts}
     timeline = Timeline(after, territory.directory, within)
     return sum(gap.line_id in lines for gap in coverage_gaps(timeline, within))
+
+
+def _overlap_json(pair: tuple[ImportedShift, ImportedShift], territory: InForce) -> Mapping[str, Any]:
+    one, other = pair
+    return {
+        "line_id": one.line_id,
+        "persons": [one.person_id, other.person_id],
+        "start": local_text(max(one.span.start, other.span.start), territory.zone),
+        "end": local_text(min(one.span.end, other.span.end), territory.zone),
+    }
 
 
 def _violation_json(violation: Violation, territory: InForce) -> Mapping[str, Any]:

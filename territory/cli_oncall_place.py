@@ -29,6 +29,10 @@ from oncall.rota.timeline import Timeline
 from oncall.spans import Span
 from territory.data_location import location_of
 
+# What rosters are asked about: before it there are no time zones as we know them, after it nobody plans.
+_YEARS: Final = range(1970, 2201)
+# Longer is a slip of the keyboard; ten years of gaps take some twenty seconds.
+_SPAN_MAX: Final = timedelta(days=3_660)
 # A shift lasts a day at most, and a clock change moves it by an hour.
 _AROUND: Final = timedelta(days=2)
 _Key = TypeVar("_Key", bound=str)
@@ -125,7 +129,8 @@ def instant_of(text: str | None, *, option: str, zone: str, now: datetime) -> da
     Raises
     ------
     Refused
-        If it is no instant, or has no offset: the message says how it could have been meant.
+        If it is no instant, of no year that rosters have, or has no offset: the message says how it could have been
+        meant.
     """
     if text is None:
         return now.astimezone(UTC)
@@ -133,6 +138,8 @@ def instant_of(text: str | None, *, option: str, zone: str, now: datetime) -> da
         read = datetime.fromisoformat(text)
     except ValueError:
         raise Refused(f"{option} {text}: an instant like 2026-10-25T02:30+02:00 is wanted") from None
+    if read.year not in _YEARS:
+        raise Refused(f"{option} {text}: a year from {_YEARS[0]} to {_YEARS[-1]} is wanted")
     if read.tzinfo is None:
         raise Refused(f"{option} {text}: say the offset from UTC, because {_meanings(read, zone)}")
     return read.astimezone(UTC)
@@ -151,21 +158,27 @@ def span_of(arguments: argparse.Namespace, *, zone: str, now: datetime, begin: t
     Raises
     ------
     Refused
-        If a text is neither a day nor an instant with its offset, or the end is not after the beginning.
+        If a text is neither a day nor an instant with its offset, the end is not after the beginning, or ten years
+        after it.
     """
     start = _moment(arguments.begin, "--from", zone) or (now + begin).astimezone(UTC)
     end = _moment(arguments.end, "--to", zone) or start + length
     if end <= start:
         raise Refused("--to has to be after --from")
+    if end - start > _SPAN_MAX:
+        raise Refused(f"from --from to --to at most {_SPAN_MAX.days} days are looked at; ask for a shorter time")
     return Span(start=start, end=end)
 
 
 def day_of(text: str, *, option: str) -> date:
     """Return a calendar day written ``2026-10-24``."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise Refused(f"{option} {text}: a day like 2026-10-24 is wanted") from None
+    if day.year not in _YEARS:
+        raise Refused(f"{option} {text}: a year from {_YEARS[0]} to {_YEARS[-1]} is wanted")
+    return day
 
 
 def local_text(instant: datetime, zone: str) -> str:
@@ -196,7 +209,7 @@ def shift_json(shift: Shift, territory: InForce) -> dict[str, Any]:
 def _moment(text: str | None, option: str, zone: str) -> datetime | None:
     if text is None:
         return None
-    if len(text) == len("2026-10-24"):
+    if len(text) <= len("2026-10-24"):
         return first_instant(day_of(text, option=option), time(0), zone)
     return instant_of(text, option=option, zone=zone, now=datetime.min.replace(tzinfo=UTC))
 

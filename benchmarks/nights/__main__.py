@@ -84,6 +84,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parsed = parser.parse_args(arguments)
     if parsed.night is None and parsed.cases is not None:
         parser.error("--cases belongs to --night FILE")
+    files = [file.resolve() for file in (parsed.night, parsed.cases, parsed.json) if file is not None]
+    if len(set(files)) < len(files):
+        parser.error("--night, --cases and --json are three files")
     return parsed
 
 

@@ -56,6 +56,10 @@ def read_night(path: Path) -> Night:
             f"missing: {', '.join(missing)}"
         )
         raise BadNightFile(message)
+    twice = [column for column in NIGHT_COLUMNS if (reader.fieldnames or ()).count(column) > 1]
+    if twice:
+        message = f"{path}: the first line names {', '.join(twice)} twice; which one is meant?"
+        raise BadNightFile(message)
     cases: list[NightCase] = []
     lines_of: dict[str, int] = {}
     errors: list[str] = []

@@ -15,16 +15,17 @@ RFC 5545; RFC 5546 2.1.4 (SEQUENCE)
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 import recurring_ical_events
 from icalendar import Calendar
+from icalendar.prop import vBroken
 
 from oncall.directory import LineId
 from oncall.rota.ical import LINE_PROPERTY, PERSON_PROPERTY
-from oncall.rota.imported import Imported, ImportedShift
+from oncall.rota.imported import SHIFT_MAX, Imported, ImportedShift
 from oncall.rota.model import Line
 from oncall.rota.person_finder import PersonFinder
 from oncall.spans import Span
@@ -37,8 +38,9 @@ EVENTS_MAX: Final = 50_000
 OCCURRENCES_MAX: Final = 100_000
 _PER_DAY_MAX: Final = {"HOURLY": 24}
 _UTC: Final = ZoneInfo("UTC")
+# Read by us or by the library that expands recurrences; a value of them that cannot be read may hide a shift.
+_READ: Final = ("SEQUENCE", "DTSTAMP", "RRULE", "EXRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "DTEND", "DURATION")
 _TOO_FINE: Final = ("SECONDLY", "MINUTELY")
-_LONGEST: Final = timedelta(days=31)
 # The library types a value as one of 28 classes; which one it is, is what we find out.
 _Event: TypeAlias = Any
 
@@ -77,13 +79,15 @@ def shifts_from_calendar(text: bytes, target: Target) -> Imported:
     events, zones = _parsed(text)
     notes: list[str] = []
     left = _newest(events)
+    if len(left) < len(events):
+        notes.append(f"{len(events) - len(left)} events were told again under their UID: what was said last counts")
     cancelled = sum(_is_cancelled(event) for event in left)
     if cancelled:
         notes.append(f"{cancelled} cancelled events were left out")
     _check_bounds(left, target.within)
     problems: list[str] = []
     shifts: dict[str, ImportedShift] = {}
-    floating = 0
+    floating = whole_days = 0
     for event in _occurrences([*zones, *left], target.within):
         if _is_cancelled(event):
             continue
@@ -95,12 +99,15 @@ def shifts_from_calendar(text: bytes, target: Target) -> Imported:
                 break
             continue
         floating += is_floating
+        whole_days += not isinstance(event["DTSTART"].dt, datetime)
         if shift.span.overlaps(target.within):
             shifts[shift.shift_id] = shift
     if problems:
         raise DocumentInvalid(list(dict.fromkeys(problems)))
     if floating:
         notes.append(f"{floating} events name no time zone: they were read in the zone of their line")
+    if whole_days:
+        notes.append(f"{whole_days} events say days without times: they were read from midnight to midnight")
     return Imported(
         shifts=tuple(sorted(shifts.values(), key=lambda shift: (shift.span, shift.line_id))), notes=tuple(notes)
     )
@@ -123,6 +130,12 @@ def _parsed(text: bytes) -> tuple[list[_Event], list[Any]]:
     if len(events) > EVENTS_MAX:
         raise DocumentInvalid([f"calendar: at most {EVENTS_MAX} events are read"])
     broken = [f"{_place(event)}: no UID" for event in events if "UID" not in event]
+    broken += [
+        f"{_place(event)}: {name} cannot be read"
+        for event in events
+        for name in _READ
+        if any(isinstance(one, vBroken) for one in _each(event.get(name)))
+    ]
     broken += [f"{_place(event)}: no DTSTART that can be read" for event in events if not _has_time(event, "DTSTART")]
     broken += [
         f"{_place(event)}: {name} has a time zone ({zone}) that neither the file nor this machine knows"
@@ -135,6 +148,11 @@ def _parsed(text: bytes) -> tuple[list[_Event], list[Any]]:
     if broken:
         raise DocumentInvalid(broken)
     return events, [zone for one in calendars for zone in one.walk("VTIMEZONE")]
+
+
+def _each(value: Any) -> list[Any]:
+    """Return the values of a property that may be there several times."""
+    return value if isinstance(value, list) else [value]
 
 
 def _has_time(event: _Event, name: str) -> bool:
@@ -186,7 +204,7 @@ def _check_bounds(events: list[_Event], within: Span) -> None:
     expected = 0.0
     for event in events:
         rules = event.get("RRULE")
-        for rule in rules if isinstance(rules, list) else [rules] if rules is not None else []:
+        for rule in _each(rules) if rules is not None else []:
             frequency = str(next(iter(rule.get("FREQ", ["DAILY"])))).upper()
             if frequency in _TOO_FINE or "BYSECOND" in rule or "BYMINUTE" in rule:
                 raise DocumentInvalid([f"{_place(event)}: a shift does not recur every minute"])
@@ -216,8 +234,8 @@ def _shift(event: _Event, target: Target) -> tuple[ImportedShift, bool]:
     start, end = event["DTSTART"].dt, event["DTEND"].dt
     is_floating = isinstance(start, datetime) and start.tzinfo is None
     begins, ends = _instant(start, zone), _instant(end, zone)
-    if not begins < ends <= begins + _LONGEST:
-        raise DocumentInvalid([f"{_place(event)}: ends before it starts, or after more than {_LONGEST.days} days"])
+    if not begins < ends <= begins + SHIFT_MAX:
+        raise DocumentInvalid([f"{_place(event)}: ends before it starts, or after more than {SHIFT_MAX.days} days"])
     names = _names(event)
     person_id = target.finder.find(*names)
     if person_id is None:
@@ -245,8 +263,7 @@ def _instant(moment: date, zone: ZoneInfo) -> datetime:
 
 def _names(event: _Event) -> list[str]:
     """Return what may say who is on duty, the surest first."""
-    attendees = event.get("ATTENDEE", [])
-    attendees = attendees if isinstance(attendees, list) else [attendees]
+    attendees = _each(event.get("ATTENDEE", []))
     names = [str(event[PERSON_PROPERTY])] if PERSON_PROPERTY in event else []
     names += [str(one) for one in attendees] if len(attendees) == 1 else []
     summary = str(event.get("SUMMARY", "")).strip()

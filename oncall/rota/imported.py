@@ -11,8 +11,7 @@ import hashlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
 from typing import Final
 
 from foundation.errors import Refused
@@ -20,6 +19,10 @@ from oncall.directory import LineId, PersonId
 from oncall.rota.model import Roster, ShiftPlan
 from oncall.spans import Span, subtract, union
 
+# What is longer is no shift, but a slip in a date.
+SHIFT_MAX: Final = timedelta(days=31)
+# Two shifts of a line overlap by an hour where they change hands in the hour that October repeats.
+_CLOCK_CHANGE: Final = timedelta(hours=1)
 # Two years of a dozen lines; more is a mistake in the file or in the window.
 SHIFTS_MAX: Final = 50_000
 
@@ -78,13 +81,19 @@ def with_imported(roster: Roster, shifts: Sequence[ImportedShift], *, now: datet
 
 
 def overlapping_pairs(shifts: Iterable[ImportedShift]) -> list[tuple[ImportedShift, ImportedShift]]:
-    """Return neighbours on one line that overlap: one seat with two people on it."""
-    ordered = sorted(shifts, key=lambda shift: (shift.line_id, shift.span))
-    return [
-        (one, other)
-        for one, other in pairwise(ordered)
-        if one.line_id == other.line_id and one.span.overlaps(other.span)
-    ]
+    """Return pairs on one line that overlap by more than a clock change: one seat with two people on it."""
+    found: list[tuple[ImportedShift, ImportedShift]] = []
+    reaching: ImportedShift | None = None
+    for shift in sorted(shifts, key=lambda shift: (shift.line_id, shift.span)):
+        if reaching is None or reaching.line_id != shift.line_id:
+            reaching = shift
+            continue
+        both = reaching.span.intersection(shift.span)
+        if both is not None and both.end - both.start > _CLOCK_CHANGE:
+            found.append((reaching, shift))
+        if shift.span.end > reaching.span.end:
+            reaching = shift
+    return found
 
 
 def _cell(shift: ImportedShift) -> ShiftPlan:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from oncall.directory import Directory, LineId
-from oncall.rota.imported import SHIFTS_MAX, Imported, ImportedShift
+from oncall.rota.imported import SHIFT_MAX, SHIFTS_MAX, Imported, ImportedShift
 from oncall.rota.model import Line, Shift
 from oncall.rota.person_finder import PersonFinder
 from oncall.spans import Span
@@ -69,23 +69,31 @@ def shifts_from_csv(text: str, finder: PersonFinder, lines: Mapping[LineId, Line
     ]
     if missing:
         raise DocumentInvalid([f"row 1: no column {', '.join(missing)}; wanted are {', '.join(_NEEDED)}"])
-    shifts: list[ImportedShift] = []
+    found: dict[str, ImportedShift] = {}
     problems: list[str] = []
+    again = 0
     try:
         for number, row in enumerate(reader, 2):
             try:
-                shifts.append(_shift(number, row, finder, lines, line_id))
+                shift = _shift(number, row, finder, lines, line_id)
+                known = found.setdefault(shift.shift_id, shift)
+                if known is not shift:
+                    again += 1
+                if known.span != shift.span:
+                    problems.append(f"row {number}.end: the same shift ends at another time in a row before")
             except DocumentInvalid as error:
                 problems += error.problems
-            if len(problems) > PROBLEMS_MAX or len(shifts) > SHIFTS_MAX:
+            if len(problems) > PROBLEMS_MAX or len(found) > SHIFTS_MAX:
                 break
     except csv.Error as error:
         problems.append(f"row {reader.line_num}: no CSV ({error})")
-    if len(shifts) > SHIFTS_MAX:
+    if len(found) > SHIFTS_MAX:
         problems.append(f"table: at most {SHIFTS_MAX} shifts are read")
     if problems:
         raise DocumentInvalid(problems)
-    return Imported(shifts=tuple(sorted(shifts, key=lambda shift: (shift.span, shift.line_id))))
+    notes = (f"{again} rows say what a row before says; each shift is taken once",) if again else ()
+    shifts = sorted(found.values(), key=lambda shift: (shift.span, shift.line_id))
+    return Imported(shifts=tuple(shifts), notes=notes)
 
 
 def _row(shift: Shift, line: Line | None, directory: Directory) -> dict[str, Any]:
@@ -127,4 +135,6 @@ def _shift(
     start, end = cell("start").instant(), cell("end").instant()
     if end <= start:
         raise cell("end").wrong("it has to be after the start")
+    if end - start > SHIFT_MAX:
+        raise cell("end").wrong(f"a shift lasts {SHIFT_MAX.days} days at most")
     return ImportedShift(line_id=named, person_id=person_id, span=Span(start=start, end=end))

@@ -14,7 +14,6 @@ from icalendar import Calendar
 from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
-from oncall.strict_json import DocumentInvalid
 from territory import cli, cli_oncall
 from territory.demo_oncall import put_in_force
 from territory.node_lock import NodeLock
@@ -308,7 +307,7 @@ def test_an_opsgenie_export_goes_into_a_line_with_names_mapped(data: Path, oncal
         "--dry-run",
     )
 
-    with pytest.raises(DocumentInvalid, match=r"zoe@old\.example"):
+    with pytest.raises(Refused, match=r"zoe@old\.example"):
         oncall(*give)
     names.write_text(json.dumps({"zoe@old.example": "r01"}))
     _, checked = oncall(*give, "--map", str(names))
@@ -389,3 +388,43 @@ def test_errors_are_words_and_one_json_object(made: Path, capsys: pytest.Capture
     assert code == 2
     assert json.loads(captured.out)["exit_code"] == 2
     assert captured.err.startswith("telegarde oncall: --at 2026-10-25T02:30: say the offset")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("who", ("--at", "9999-12-31T23:59-12:00"), "a year from 1970 to 2200"),
+        ("who", ("--at", "0001-01-01T00:00+12:00"), "a year from 1970 to 2200"),
+        ("gaps", ("--from", "1900-01-01"), "a year from 1970 to 2200"),
+        ("gaps", ("--from", "2027"), "a day like 2026-10-24"),
+        ("gaps", ("--from", "2000-01-01", "--to", "2100-01-01"), "at most 3660 days"),
+    ],
+    ids=["last_year", "first_year", "long_ago", "no_day", "a_century"],
+)
+def test_a_time_that_no_roster_has_is_refused(
+    made: Path, oncall: Command, name: str, options: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(Refused, match=said):
+        oncall(name, made, *options)
+
+
+def test_two_people_on_one_seat_are_not_imported_unless_somebody_says_so(
+    data: Path, oncall: Command, tmp_path: Path
+) -> None:
+    shift = "2027-02-10T18:30+01:00,2027-02-11T08:30+01:00"
+    table = tmp_path / "two.csv"
+    table.write_text(f"line_id,person_id,start,end\nrenfort-2,r05,{shift}\nrenfort-2,r06,{shift}\n")
+
+    code, refused = oncall("import", data, str(table))
+    accepted = oncall("import", data, str(table), "--accept-violations")
+
+    assert (code, refused["imported"], refused["version"]) == (1, 0, None)
+    assert [(one["line_id"], one["persons"]) for one in refused["overlaps"]] == [("renfort-2", ["r05", "r06"])]
+    assert (accepted[0], accepted[1]["imported"]) == (0, 2)
+
+
+def test_shifts_outside_of_the_time_asked_for_are_counted(data: Path, oncall: Command, tmp_path: Path) -> None:
+    table = tmp_path / "past.csv"
+    table.write_text("line_id,person_id,start,end\nsenior,r05,2026-02-10T18:30+01:00,2026-02-11T08:30+01:00\n")
+
+    assert oncall("import", data, str(table))[1]["notes"] == ["1 shifts outside of --from and --to were left out"]

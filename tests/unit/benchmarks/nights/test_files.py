@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.nights.__main__ import parse_arguments
 from benchmarks.nights.files import NIGHT_COLUMNS, BadNightFile, read_night, write_night
 from oncall.reading.board import ExamKind, Urgency
 from oncall.simulation.arrivals import draw_night
@@ -81,6 +82,7 @@ def test_what_is_wrong_is_named_with_its_line(line: str, said: str, tmp_path: Pa
         pytest.param(HEADER.replace(",", ";"), ["a;1;2"], "with commas between them", id="semicolons"),
         pytest.param("", [], "missing: case", id="empty_file"),
         pytest.param(HEADER, [], "no cases in it", id="no_cases"),
+        pytest.param(f"case,{HEADER}", ["a,b,1200,H,1,head,5"], "names case twice", id="column_twice"),
     ],
 )
 def test_a_file_that_is_no_night_is_refused(header: str, lines: list[str], said: str, tmp_path: Path) -> None:
@@ -101,3 +103,11 @@ def test_many_errors_are_counted_and_not_all_listed(tmp_path: Path) -> None:
 
     with pytest.raises(BadNightFile, match="and 30 more"):
         read_night(path)
+
+
+@pytest.mark.parametrize("option", ["--cases", "--json"])
+def test_a_night_is_never_written_over_by_its_own_outcome(option: str, tmp_path: Path) -> None:
+    night = str(written(tmp_path, "a,1200,H,1,head,5"))
+
+    with pytest.raises(SystemExit):
+        parse_arguments(["--night", night, option, night])

@@ -164,3 +164,27 @@ def test_an_event_goes_into_the_line_that_it_names_else_into_the_one_given() -> 
 def test_what_is_no_calendar_or_too_much_of_one_is_refused(text: bytes, said: str) -> None:
     with pytest.raises(DocumentInvalid, match=said):
         read(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["RRULE:FREQ=SOMETIMES", "EXDATE:xx", "SEQUENCE:abc", "RDATE:never", "DTSTAMP:now", "RECURRENCE-ID:some"],
+)
+def test_a_value_that_may_hide_a_shift_and_cannot_be_read_is_named(line: str) -> None:
+    once = WEEKLY.replace("DTSTAMP:20260101T000000Z", "") if line.startswith("DTSTAMP") else WEEKLY
+    once = once.replace("RRULE:FREQ=WEEKLY", "") if line.startswith("RRULE") else once
+
+    with pytest.raises(DocumentInvalid, match=f"event weekly: {line.partition(':')[0]} cannot be read"):
+        read(calendar("\n".join([*filter(None, once.splitlines()), line])))
+
+
+def test_events_that_share_a_uid_and_days_without_times_are_said() -> None:
+    day = "UID:day\nDTSTAMP:20260101T000000Z\nSUMMARY:r01\nDTSTART;VALUE=DATE:2026102{0}\nDTEND;VALUE=DATE:2026102{1}"
+
+    found = read(calendar(day.format(4, 5), day.format(6, 7)))
+
+    assert told(found) == [("r01", "25 23:00Z", "26 23:00Z")]
+    assert found.notes == (
+        "1 events were told again under their UID: what was said last counts",
+        "1 events say days without times: they were read from midnight to midnight",
+    )

@@ -92,7 +92,11 @@ def test_a_line_that_is_not_there_is_refused_with_those_that_are() -> None:
         with_imported(planned(), [shift(0, 10, line_id=LineId("nowhere"))], now=NOW)
 
 
-def test_two_people_on_one_seat_are_found() -> None:
-    one, other = shift(0, 5), shift(4, 8, PERSONS[2])
+def test_two_people_on_one_seat_are_found_also_behind_a_short_shift() -> None:
+    long, short, other = shift(0, 9), shift(1, 3, PERSONS[2]), shift(6, 8, PERSONS[2])
 
-    assert overlapping_pairs([other, shift(8, 9), one]) == [(one, other)]
+    assert overlapping_pairs([other, shift(9, 10), short, long]) == [(long, short), (long, other)]
+
+
+def test_the_hour_that_october_repeats_is_no_seat_with_two_people() -> None:
+    assert not overlapping_pairs([shift(0, 5), shift(4, 8, PERSONS[2])])

@@ -63,8 +63,10 @@ def test_a_table_as_french_spreadsheets_write_it_is_read() -> None:
         ("reader-1,r09,2026-10-24T18:30+02:00,2026-10-25T08:30+01:00", "row 2.person_id: it is not one person"),
         ("nowhere,r01,2026-10-24T18:30+02:00,2026-10-25T08:30+01:00", "row 2.line_id: one of the roster's lines"),
         ("reader-1,r01", "row 2.start: a text that is not empty"),
+        ("reader-1,r01,9999-12-31T18:30-12:00,9999-12-31T20:30-12:00", "row 2.start: a year from 1900 to 2200"),
+        ("reader-1,r01,2026-10-24T18:30+02:00,2027-10-25T08:30+02:00", "row 2.end: a shift lasts 31 days at most"),
     ],
-    ids=["naive", "backwards", "nobody", "line", "short"],
+    ids=["naive", "backwards", "nobody", "line", "short", "end_of_time", "a_year_long"],
 )
 def test_a_row_that_cannot_be_used_is_named(row: str, said: str) -> None:
     with pytest.raises(DocumentInvalid) as caught:
@@ -76,3 +78,19 @@ def test_a_row_that_cannot_be_used_is_named(row: str, said: str) -> None:
 def test_a_table_without_the_columns_says_which_are_missing() -> None:
     with pytest.raises(DocumentInvalid, match="no column person_id, end"):
         read("line_id,start\n")
+
+
+def test_a_row_that_is_there_twice_is_one_shift_and_said() -> None:
+    row = "reader-1,r01,2026-10-24T18:30+02:00,2026-10-25T08:30+01:00\n"
+
+    found = read(f"line_id,person_id,start,end\n{row}{row}")
+
+    assert len(found.shifts) == 1
+    assert found.notes == ("1 rows say what a row before says; each shift is taken once",)
+
+
+def test_one_shift_with_two_ends_is_a_problem_and_not_a_choice() -> None:
+    start = "reader-1,r01,2026-10-24T18:30+02:00"
+
+    with pytest.raises(DocumentInvalid, match=r"row 3\.end: the same shift ends at another time"):
+        read(f"line_id,person_id,start,end\n{start},2026-10-25T08:30+01:00\n{start},2026-10-25T00:30+02:00\n")
