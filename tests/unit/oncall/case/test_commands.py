@@ -294,6 +294,16 @@ def test_only_the_reader_who_has_opened_a_case_signs_it() -> None:
         report.sign(claimed().case, BRUNO, at(20), content_hash="h")
 
 
+def test_a_signature_under_another_transaction_uid_than_the_claims_is_refused() -> None:
+    story = claimed()
+
+    with pytest.raises(TransitionRefused, match="C301"):
+        report.sign(story.case, ANNE, at(20), content_hash="h", transaction_uid="2.25.9")
+    signed = story.append(report.sign(story.case, ANNE, at(20), content_hash="h", transaction_uid="2.25.1"))
+
+    assert signed.report.state is ReportState.SIGNED
+
+
 def test_nobody_signs_a_case_that_nobody_has_opened() -> None:
     story = Story()
     story.opened()
