@@ -28,11 +28,15 @@ class Target(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What a ladder is climbed for: a case wants a reader, its report is late and unopened, its transfer stopped."""
+    """What a ladder is climbed for: a case wants a reader, its report is late and unopened, its transfer stopped.
+
+    Or a critical finding was not acknowledged in time.
+    """
 
     READER = "reader"
     LATE = "late"
     TECHNICAL = "technical"
+    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +152,13 @@ DEFAULT_LADDERS: Final[Mapping[Purpose, Ladder]] = MappingProxyType(
             ladder_id="technical",
             version="1",
             purpose=Purpose.TECHNICAL,
+            steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
+        ),
+        # Then everybody whom the hospital names, again and again, until a named clinician has acknowledged it.
+        Purpose.CRITICAL: Ladder(
+            ladder_id="critical",
+            version="1",
+            purpose=Purpose.CRITICAL,
             steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
         ),
     }

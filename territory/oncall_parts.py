@@ -46,6 +46,10 @@ CONSOLE_FILE: Final = "oncall_console.jsonl"
 """In the data directory: what the console channel was told."""
 
 
+SERIES_LOOKED_AT_MAX: Final = 64
+"""Series whose words say what kind of exam a study is: more than an emergency CT or MR has."""
+
+
 class OncallParts:
     """The engine, its ticker and its senders on one database.
 
@@ -119,7 +123,13 @@ class IndexDescriber:
     def __call__(self, study: StudyKey, study_pk: int | None) -> StudyDescription:
         """Return what the index knows of the study; nothing when it has gone."""
         wanted = (
-            select(studies.c.study_pk, studies.c.accession_number, patient.c.patient_id, patient.c.issuer)
+            select(
+                studies.c.study_pk,
+                studies.c.accession_number,
+                studies.c.study_description,
+                patient.c.patient_id,
+                patient.c.issuer,
+            )
             .join(patient, patient.c.patient_pk == studies.c.patient_pk)
             .where(studies.c.study_instance_uid == study.study_instance_uid)
         )
@@ -130,13 +140,18 @@ class IndexDescriber:
             row = connection.execute(wanted.limit(1)).one_or_none()
             if row is None:
                 return StudyDescription()
-            part = connection.execute(
-                select(series.c.body_part_examined).where(series.c.study_pk == row.study_pk).limit(1)
-            ).scalar_one_or_none()
+            parts = connection.execute(
+                select(series.c.body_part_examined, series.c.series_description)
+                .where(series.c.study_pk == row.study_pk)
+                .order_by(series.c.series_pk)
+                .limit(SERIES_LOOKED_AT_MAX)
+            ).all()
+        said = (text for part in parts for text in (part.body_part_examined, part.series_description))
         return StudyDescription(
             patient_key=patient_key(self._secret, row.issuer, row.patient_id or ""),
             accession_number=row.accession_number or "",
-            body_part=part or "",
+            body_part=next((part.body_part_examined for part in parts if part.body_part_examined), ""),
+            words=tuple(text for text in (row.study_description, *said) if text),
         )
 
 

@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import Final
 
-from foundation.errors import PeerError
+from foundation.errors import PeerError, Refused
 from foundation.instants import microseconds
 from oncall.case.commands import Context, Facts, possible, say
 from oncall.case.regions import (
     CriticalFinding,
     CriticalState,
-    DeliveryState,
     IdentityState,
     ReportState,
 )
@@ -123,14 +122,6 @@ def _is_newest(case: Case, version: int | None) -> bool:
     return version is None or version == case.report.version
 
 
-def has_reached_a_clinician(case: Case) -> bool:
-    """Tell whether the newest version is acknowledged by a named clinician."""
-    return case.delivery.acknowledged_at is not None and case.delivery.state in {
-        DeliveryState.ACKNOWLEDGED,
-        DeliveryState.CLOSED,
-    }
-
-
 # Critical findings
 
 
@@ -204,6 +195,8 @@ def qualify_identity(case: Case, context: Context, *, patient_key: str, method: 
     identity = case.identity
     if identity.state is IdentityState.QUALIFIED and identity.patient_key == patient_key:
         return ()
+    if identity.state in {IdentityState.KNOWN, IdentityState.QUALIFIED} and identity.patient_key != patient_key:
+        raise Refused("the case is of another patient: correct the identity first, with the reason, then prove it")
     return say(case, context, E.IDENTITY_QUALIFIED, patient_key=patient_key, method=method)
 
 

@@ -528,6 +528,8 @@ class Engine:
         case = draft.case(case_id)
         if EventType.REQUEST_TRIAGED in types:
             paging.raised(draft, case)
+        if EventType.CRITICAL_ACKNOWLEDGED in types:
+            watching.critical_acknowledged(draft, case)
         if not case.is_ready:
             paging.end_for_readers(draft, case, "no_longer_to_be_read")
         if types & _MOVES_THE_BOARD:

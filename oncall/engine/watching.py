@@ -7,9 +7,9 @@ Invariant: after every decision each open case it touched has a watch timer, so 
 each clock is said to be breached once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from foundation.instants import microseconds
 from oncall.case.clocks import Clock, read_clocks
@@ -30,6 +30,12 @@ WATCH: Final = "watch"
 ARRIVING: Final = "arriving"
 """Not a clock of the case's: when images on their way are looked at again."""
 
+AT_ONCE: Final = timedelta(seconds=1)
+"""When what is overdue already is looked at: a timer is due after the decision that sets it."""
+
+CRITICAL: Final = "c"
+"""Marks the chain about critical findings that nobody acknowledged in time."""
+
 _WAITING: Final = frozenset({ReadingState.QUEUED, ReadingState.ASSIGNED})
 
 
@@ -48,17 +54,20 @@ def watch(draft: Draft) -> None:
                 if draft.chain(one.chain_id) is not None:
                     paging.close(draft, draft.case(case.case_id), "closed", one.chain_id.rpartition("/")[2][:1])
             continue
-        draft.set_timer(
-            Timer(timer_key=key, kind=WATCH, due_at=next_look(case, draft.rules, draft.now), case_id=case.case_id,
-                  payload=_said(draft, key))
-        )  # fmt: skip
+        payload = _said(draft, key)
+        due_at = next_look(case, draft.rules, draft.now, said=payload.get("said", ()))
+        draft.set_timer(Timer(timer_key=key, kind=WATCH, due_at=due_at, case_id=case.case_id, payload=payload))
 
 
-def next_look(case: Case, rules: InForce, now: datetime) -> datetime:
-    """Return when the case is looked at next: its nearest clock, and never later than the policy's review."""
-    ahead = [at for _, at in alarms(case, rules, now) if at > now]
+def next_look(case: Case, rules: InForce, now: datetime, *, said: Collection[str]) -> datetime:
+    """Return when the case is looked at next: its nearest clock, and never later than the policy's review.
+
+    What was due before anybody could see it (images that a relay brings late) is looked at at once.
+    """
+    ahead = [max(at, now + AT_ONCE) for clock, at in alarms(case, rules, now) if at > now or clock not in said]
     is_unasked = case.is_ready and case.reading.state in _WAITING and paging.running_chain(case) is None
-    review_s = rules.engine.follow_up_s if is_unasked else rules.engine.review_s
+    is_unheard = _is_critical_overdue(case, now) and paging.running_chain(case, CRITICAL) is None
+    review_s = rules.engine.follow_up_s if is_unasked or is_unheard else rules.engine.review_s
     return min([*ahead, now + timedelta(seconds=review_s)])
 
 
@@ -77,7 +86,8 @@ def alarms(case: Case, rules: InForce, now: datetime) -> Iterator[tuple[str, dat
         if reading.clock is Clock.ACKNOWLEDGEMENT or is_answer_late or reading.is_paused:
             continue
         if reading.is_running and reading.due_at is not None:
-            yield reading.clock.value, reading.due_at
+            # Clocks of one kind are told apart: each critical finding is said to be overdue.
+            yield f"{reading.clock.value}:{reading.subject}".rstrip(":"), reading.due_at
 
 
 def look(draft: Draft, case: Case, timer: Timer) -> None:
@@ -108,6 +118,10 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
             mark="d",
             ladder=draft.rules.ladder_for(Purpose.LATE),
         )
+    is_said = any(clock.startswith(Clock.CRITICAL) for clock in timer.payload.get("said", ()))
+    if is_said and _is_critical_overdue(case, draft.now) and paging.running_chain(case, CRITICAL) is None:
+        # Whoever answered has not brought it to a clinician.
+        _tell_of_critical(draft, draft.case(case.case_id))
     case = draft.case(case.case_id)
     draft.cases.setdefault(case.case_id, case)
     key = watch_key(case.case_id)
@@ -115,6 +129,23 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
         Timer(timer_key=key, kind=WATCH, due_at=draft.now, case_id=case.case_id,
               payload={"said": said, "was_waiting": is_waiting})
     )  # fmt: skip
+
+
+def critical_acknowledged(draft: Draft, case: Case) -> None:
+    """End the chain about critical findings when none is overdue any more."""
+    if not _is_critical_overdue(case, draft.now):
+        paging.close(draft, case, "acknowledged", CRITICAL)
+
+
+def _tell_of_critical(draft: Draft, case: Case) -> None:
+    ladder = draft.rules.ladder_for(Purpose.CRITICAL)
+    paging.begin(draft, case, Cause.CLINICAL, mark=CRITICAL, ladder=ladder)
+
+
+def _is_critical_overdue(case: Case, now: datetime) -> bool:
+    """Tell whether a critical finding waits for a named clinician beyond its time."""
+    clocks = read_clocks(case, now) if case.criticals else ()
+    return any(one.clock is Clock.CRITICAL and one.is_running and one.is_missed(now) for one in clocks)
 
 
 def _is_quiet(case: Case) -> bool:
@@ -135,7 +166,10 @@ def _look_at_images(draft: Draft, case: Case) -> None:
 
 
 def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
-    draft.record(case.case_id, draft.fact(EventType.CLOCK_BREACHED, clock=clock, due_at_us=microseconds(at)))
+    kind = clock.partition(":")[0]
+    draft.record(case.case_id, draft.fact(EventType.CLOCK_BREACHED, clock=kind, due_at_us=microseconds(at)))
+    if kind == Clock.CRITICAL and paging.running_chain(case, CRITICAL) is None:
+        _tell_of_critical(draft, draft.case(case.case_id))
     is_unopened = case.reading.claimed_by is None
     is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)
     if is_urgent and is_unopened and paging.running_chain(case, "d") is None:
@@ -148,6 +182,6 @@ def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
         )
 
 
-def _said(draft: Draft, key: str) -> dict[str, object]:
+def _said(draft: Draft, key: str) -> dict[str, Any]:
     timer = draft.timer(key)
     return {} if timer is None else dict(timer.payload)

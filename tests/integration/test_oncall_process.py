@@ -16,9 +16,10 @@ from foundation.database import Database, sqlite_url
 from oncall.case.regions import StudyKey
 from oncall.directory_documents import directory_to_json
 from oncall.documents_store import DocumentKind, publish
+from oncall.reading.board import ExamKind
 from oncall.rota.documents import roster_to_json
 from oncall.schema import oncall_timer
-from pacs.archive.schema import patient, study
+from pacs.archive.schema import patient, series, study
 from territory.oncall_parts import IndexDescriber
 from tests.harness.peers import TelegardeNode, run_client, wait_until
 from tests.harness.small_territory import directory, roster
@@ -108,3 +109,21 @@ def test_a_study_is_described_by_an_opaque_key_that_is_another_at_another_hospit
     assert north.patient_key != south.patient_key
     assert "P1" not in north.patient_key
     assert describe(StudyKey("NORTH", "9.9"), None).patient_key == ""
+
+
+def test_what_the_scanner_calls_a_study_says_what_kind_of_exam_it_is(described: Database) -> None:
+    with described.write() as connection:
+        for pk, part, words in ((1, "", "topogramme"), (2, "HEAD", "Angio TSA / alerte AVC")):
+            connection.execute(
+                series.insert().values(
+                    series_pk=pk, study_pk=1, series_instance_uid=f"1.2.3.{pk}", modality="CT", series_number="",
+                    series_description=words, body_part_examined=part, series_date="", series_time="",
+                    institution_name="", station_name="",
+                )
+            )  # fmt: skip
+    describe = IndexDescriber(described, b"secret")
+
+    found = describe(StudyKey("NORTH", "1.2.3"), None)
+
+    assert (found.exam, found.body_part) == (ExamKind.STROKE, "HEAD")
+    assert describe(StudyKey("SOUTH", "1.2.3"), 2).exam is None
