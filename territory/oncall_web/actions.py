@@ -39,7 +39,6 @@ from territory.oncall_web.offers import (
     is_open,
     is_read,
     is_unread,
-    is_with_hospital,
     may_decline,
     may_open,
     may_sign,
@@ -465,7 +464,7 @@ _LIST: Final = (
         "protocol-acknowledged", _acknowledge_protocol, awaits_radiographer, Field(name="radiographer"), _VERSION
     ),
     _hospital("report-acknowledged", _acknowledge_report, awaits_clinician, _CLINICIAN, _VERSION),
-    _hospital("report-accessed", _access_report, is_with_hospital, _CLINICIAN, _VERSION),
+    _hospital("report-accessed", _access_report, awaits_clinician, _CLINICIAN, _VERSION),
     _hospital(
         "acknowledge-critical",
         _acknowledge_critical,

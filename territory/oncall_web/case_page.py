@@ -38,7 +38,7 @@ from territory.oncall_web.texts_events import reason_words
 SECTIONS: Final = ("reader", "hospital", "coordination")
 _PRIMARY: Final[Mapping[str, tuple[str, ...]]] = {
     "blocked": ("settle-identity",),
-    "critical": ("acknowledge-critical", "communicate-critical"),
+    "critical": ("communicate-critical", "acknowledge-critical"),
     "protocol": ("protocol-sent", "images-complete"),
     "requested": ("images-complete",),
     "images": ("images-complete",),
@@ -152,6 +152,8 @@ def next_step(case: Case) -> str:
         return "protocol"
     if stage == "reported" and case.delivery.acknowledged_at is not None:
         return "done"
+    if stage == "reported" and case.delivery.sent_at is None:
+        return "unsent"
     return stage
 
 
@@ -186,7 +188,7 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         target="" if case.images.target_at is None else eyes.clock(case.images.target_at),
         reader="" if reader is None else eyes.name(reader),
         clocks=clocks,
-        answer_due=next((one.due for one in clocks if one.clock is Clock.ACKNOWLEDGEMENT and not one.ended), ""),
+        awaited=next((one for one in clocks if one.clock is Clock.ACKNOWLEDGEMENT and not one.ended), None),
         primary=primary,
         sections=[
             (section, [form for name, form in forms.items() if ACTIONS[name].section == section and form != primary])

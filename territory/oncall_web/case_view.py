@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from foundation.instants import instant_of_us
 from oncall.case.clocks import Clock, Reading, read_clocks
 from oncall.case.event import CaseId, Event
-from oncall.case.regions import EscalationChain
+from oncall.case.regions import EscalationChain, EscalationState
 from oncall.case.state import Case
 from oncall.case.vocabulary import FREE_TEXT
 from oncall.case.vocabulary import EventType as E
@@ -189,7 +189,8 @@ def _log_line(event: Event, eyes: Eyes) -> LogLine:
 def _details(payload: Mapping[str, Any], eyes: Eyes) -> Iterator[str]:
     for key in _PEOPLE:
         if payload.get(key):
-            yield eyes.name(str(payload[key]))
+            name = eyes.name(str(payload[key]))
+            yield f"← {name}" if key == "from_person_id" else name
     if payload.get("urgency"):
         yield f"P{payload['urgency']}"
     if payload.get("category"):
@@ -200,7 +201,8 @@ def _details(payload: Mapping[str, Any], eyes: Eyes) -> Iterator[str]:
         clock = str(payload["clock"])
         yield eyes.say(f"clock.{clock}") if clock == "target" or clock in set(Clock) else clock
     for key in _WORDS:
-        if payload.get(key):
+        # The rule of an assignment is told with its reasons.
+        if payload.get(key) and not (key == "rule" and "candidates" in payload):
             yield _word(key, str(payload[key]), eyes)
     if payload.get("received") is not None:
         yield f"{payload['received']} {eyes.say('log.images')}"
@@ -245,7 +247,7 @@ def _chain(chain: EscalationChain, events: Sequence[Event], eyes: Eyes) -> Chain
         begun=eyes.clock(chain.started_at, seconds=True),
         state=chain.state.value,
         step=reason_words(step, eyes.language) if step else "",
-        pages=tuple(_paging(event, events, eyes) for event in own if event.type == E.ESCALATION_NOTIFIED),
+        pages=tuple(_paging(event, events, chain, eyes) for event in own if event.type == E.ESCALATION_NOTIFIED),
         silent=tuple(
             (
                 eyes.clock(event.fact.occurred_at, seconds=True),
@@ -262,10 +264,11 @@ _OUTCOMES: Final = {E.PAGE_SENT: "pages.sent", E.PAGE_DELIVERED: "pages.delivere
 _ANSWERS: Final = {E.ASSIGN_ACKNOWLEDGED: "pages.accepted", E.ASSIGN_DECLINED: "pages.declined"}
 
 
-def _paging(notified: Event, events: Sequence[Event], eyes: Eyes) -> Paging:
+def _paging(notified: Event, events: Sequence[Event], chain: EscalationChain, eyes: Eyes) -> Paging:
     payload = notified.fact.payload
     key, person_id = payload.get("message_key"), str(payload.get("person_id") or "")
-    outcome, reason, answer = "pages.waiting", "", ""
+    is_alive = chain.state in {EscalationState.RUNNING, EscalationState.EXHAUSTED}
+    outcome, reason, answer = "pages.waiting" if is_alive else "pages.taken_back", "", ""
     for event in events[notified.seq :]:
         theirs = event.fact.payload
         if event.type in _OUTCOMES and theirs.get("message_key") == key:

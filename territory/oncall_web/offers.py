@@ -79,14 +79,14 @@ def awaits_radiographer(case: Case, me: PersonId | None) -> bool:
     return awaits_protocol(case, me) and case.protocol.version > 0 and case.protocol.acknowledged_at is None
 
 
-def is_with_hospital(case: Case, me: PersonId | None) -> bool:
-    """The report has gone to the hospital."""
-    return case.delivery.state in {DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.DELIVERED}
+_AT_HOSPITAL: Final = frozenset(
+    {DeliveryState.SENT, DeliveryState.FAILED, DeliveryState.DELIVERED, DeliveryState.ACCESSED}
+)
 
 
 def awaits_clinician(case: Case, me: PersonId | None) -> bool:
-    """The report is signed and no clinician has acknowledged it."""
-    return case.is_open and case.report.version > 0 and case.delivery.acknowledged_at is None
+    """The report has gone to the hospital, and no clinician has acknowledged it."""
+    return case.delivery.state in _AT_HOSPITAL and case.delivery.acknowledged_at is None
 
 
 def has_critical(*states: CriticalState) -> Callable[[Case, PersonId | None], bool]:

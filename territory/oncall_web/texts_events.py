@@ -183,7 +183,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "api": ("interface", "interface"),
     "web": ("page", "page"),
     # Who, when it is nobody of the directory.
-    "system": ("moteur", "engine"),
+    "telegarde": ("moteur", "engine"),
     "loopback": ("ce poste", "this machine"),
     "control_room": ("écran de garde", "control-room screen"),
     "nobody": ("personne", "nobody"),

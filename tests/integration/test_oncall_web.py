@@ -4,137 +4,30 @@ import hashlib
 import hmac
 import json
 import re
-import socket
 import urllib.error
-import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from http.client import HTTPResponse
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-import oncall.schema  # noqa: F401  # adds its tables to METADATA
-from foundation.clock import ManualClock
-from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
 from oncall.case.commands import NewRequest
 from oncall.case.event import CaseId
-from oncall.channels.http_gateway import HttpGateway
-from oncall.directory import ChannelKind, SiteId, SubSpecialty
-from oncall.engine.engine import Engine
-from oncall.engine.in_force import FixedRules, InForce
-from oncall.engine.sql_store import SqlStore
-from oncall.messages import MessageState, Sent
-from oncall.messages_sql import SqlMessages
-from oncall.notify import Sender
+from oncall.directory import SiteId, SubSpecialty
+from oncall.engine.in_force import InForce
 from oncall.reading.board import ExamKind, Urgency
-from oncall.rota.timeline import Timeline
 from oncall.schema import oncall_message
-from oncall.spans import Span
-from territory.demo_roster import demo_roster
-from territory.demo_territory import demo_directory
 from territory.oncall_web.access import LOOPBACK, Access, read_access
-from territory.oncall_web.app import make_site
-from territory.oncall_web.desk import Desk
-from territory.oncall_web.server import WebServer
 from territory.oncall_web.texts import LANGUAGES, text
-
-NIGHT = datetime(2026, 10, 24, 19, 0, tzinfo=UTC)
-SECRET = b"a secret of the test only"
-SITES = sorted(demo_directory().sites)
-GATEWAY = HttpGateway(
-    kind=ChannelKind.SMS,
-    url="http://127.0.0.1:9/",
-    body={"to": "{to}", "text": "{text}"},
-    receipt_states={"delivered": MessageState.DELIVERED},
-    receipt_secret="receipts",
-)
-GOOD = {
-    "site_id": SITES[0],
-    "exam": "head",
-    "urgency": "2",
-    "modality": "CT",
-    "patient_id": "IPP-4711",
-    "requester": "Dr Roy",
-}
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the server said."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Web:
-    """A server and what stands behind it."""
-
-    port: int
-    clock: ManualClock
-    database: Database
-    engine: Engine
-
-    def ask(
-        self,
-        path: str,
-        sent: Mapping[str, Any] | None = None,
-        *,
-        token: str = "",
-        is_json: bool = False,
-        language: str = "en",
-        **headers: str,
-    ) -> Answer:
-        """Send one request; a body makes it a POST."""
-        body = None if sent is None else (json.dumps(sent) if is_json else urllib.parse.urlencode(sent)).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body)
-        request.add_header("Accept-Language", language)
-        if is_json:
-            request.add_header("Content-Type", "application/json")
-        if token:
-            request.add_header("Authorization", f"Bearer {token}")
-        for name, value in headers.items():
-            request.add_header(name.replace("_", "-"), value)
-        try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=20) as answer:
-                return _answer(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                return _answer(error)
-
-    def run_due(self) -> None:
-        """Let the engine do what is due, as its own process does."""
-        self.engine.run_due(self.clock.now())
-
-
-def _answer(answer: "HTTPResponse | urllib.error.HTTPError") -> Answer:
-    headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Answer(answer.status or 0, headers, answer.read().decode())
+from tests.harness.oncall_web import GOOD, NIGHT, SITES, Web, demo_in_force, hand_over, open_case, served
 
 
 @pytest.fixture(scope="module")
 def in_force() -> InForce:
-    directory = demo_directory()
-    roster = demo_roster(directory)
-    within = Span(start=NIGHT - timedelta(weeks=18), end=NIGHT + timedelta(weeks=18))
-    return InForce(directory=directory, roster=roster, timeline=Timeline(roster, directory, within))
+    return demo_in_force()
 
 
 @pytest.fixture
@@ -144,26 +37,8 @@ def access() -> Access:
 
 @pytest.fixture
 def web(tmp_path: Path, in_force: InForce, access: Access) -> Iterator[Web]:
-    clock, rules = ManualClock(NIGHT), FixedRules(in_force)
-    sender = Sender(answer_url="http://127.0.0.1/oncall/a/", secret=SECRET)
-    listener = socket.create_server(("127.0.0.1", 0))
-    with closing(Database(sqlite_url(tmp_path / "index.sqlite"))) as database:
-        database.create_tables()
-        store = SqlStore(database)
-        engine = Engine(store, rules, sender, worker="engine")
-        desk = Desk(Engine(store, rules, sender, worker="web"), rules, database, sender, clock)
-        server = WebServer(make_site(desk, access, SECRET, gateways={ChannelKind.SMS: GATEWAY}), listener)
-        server.start()
-        try:
-            yield Web(port=listener.getsockname()[1], clock=clock, database=database, engine=engine)
-        finally:
-            server.close()
-
-
-def open_case(web: Web, **changes: str) -> str:
-    answer = web.ask("/oncall/api/cases", {**GOOD, **changes}, is_json=True)
-    assert answer.status == 201, answer.body
-    return str(answer.json["case_id"])
+    with served(tmp_path, in_force, access) as web:
+        yield web
 
 
 def test_a_request_by_the_form_opens_one_case_however_often_it_is_sent(web: Web) -> None:
@@ -297,19 +172,6 @@ def test_a_drill_pages_nobody_and_a_real_recall_needs_the_name_written_out(web: 
 
     assert web.ask("/oncall/plan-blanc/r-2", {}).status == 303
     assert hand_over(web) == []
-
-
-def hand_over(web: Web) -> list[str]:
-    """Do what channels do: take every message, and say that it went out; return the providers' ids."""
-    now, ids = web.clock.now(), []
-    with web.database.write() as connection:
-        messages = SqlMessages(connection)
-        for channel in ChannelKind:
-            for message in messages.lease(channel, now, worker="test", limit=100).messages:
-                ids.append(f"id-{len(ids)}")
-                outcome = Sent(provider_id=ids[-1])
-                messages.settle(message.message_key, outcome, now, worker="test", is_repeatable=False)
-    return ids
 
 
 def _messages(web: Web) -> int:
