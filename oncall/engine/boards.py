@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from oncall.directory import LineId, PersonId
+from oncall.directory import PersonId
 from oncall.engine.duty import Duty
 from oncall.engine.in_force import InForce
 from oncall.reading.board import Board, CallableBackup, Reader, ReadyCase
 from oncall.rota import legal
 from oncall.rota.model import LineKind, Shift
-from oncall.rota.timeline import Timeline
+from oncall.rota.timeline import WithCalls
 from oncall.spans import Span, union
 
 
@@ -80,26 +80,13 @@ def refusal(person_id: PersonId, line_id: str, now: datetime, rules: InForce, du
         span,
         # Called in, they work: the law of rest counts it as duty, not as being at home.
         replace(line, kind=LineKind.DUTY),
-        _Worked(rules.timeline, worked(duty, person_id)),
+        WithCalls(rules.timeline, worked(duty, person_id)),
         rules.roster,
         rules.directory,
         rules.limits,
         is_emergency=True,
     )
     return broken[0].message_en if broken else ""
-
-
-class _Worked:
-    """The roster with the hours that one person, the only one who is asked about, worked when called."""
-
-    def __init__(self, timeline: Timeline, calls: Sequence[Shift]) -> None:
-        self._timeline = timeline
-        self._calls = calls
-
-    def shifts_of(self, person_id: PersonId, within: Span) -> list[Shift]:
-        """Return the person's shifts and calls that overlap `within`."""
-        calls = [one for one in self._calls if one.span.overlaps(within)]
-        return [*self._timeline.shifts_of(person_id, within), *calls]
 
 
 # A span is never empty; a backup let go before arriving is there for no time that matters.
@@ -195,19 +182,7 @@ def _utc_offset_s(now: datetime, rules: InForce) -> float:
 
 
 def worked(duty: Duty, person_id: PersonId) -> tuple[Shift, ...]:
-    """Return what somebody worked when called, as shifts for the law.
-
-    Their line is no line of the roster: being on a backup line is no work to the law, and a call out of it is.
-    """
+    """Return what somebody worked when called, as shifts for the law."""
     released = [one for one in duty.released if one.person_id == person_id]
     present = [duty.backups[person_id]] if person_id in duty.backups else []
-    return tuple(
-        Shift(
-            line_id=LineId(f"call:{one.line_id}"),
-            person_id=person_id,
-            span=Span(start=one.arrives_at, end=one.until),
-            origin="call",
-        )
-        for one in (*released, *present)
-        if one.until > one.arrives_at
-    )
+    return tuple(shift for one in (*released, *present) if (shift := one.worked) is not None)

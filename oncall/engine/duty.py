@@ -18,6 +18,8 @@ from foundation.errors import PeerError
 from foundation.instants import instant_of_us
 from oncall.case.event import CaseId, Event, Fact
 from oncall.directory import LineId, PersonId
+from oncall.rota.model import Shift, call
+from oncall.spans import Span
 
 STREAM_PREFIX: Final = "duty:"
 _NOON: Final = timedelta(hours=12)
@@ -87,6 +89,13 @@ class CalledBackup:
     arrives_at: datetime
     until: datetime
     confirmed_at: datetime | None = None
+
+    @property
+    def worked(self) -> Shift | None:
+        """What they work, or worked, as a shift for the law and the ledger; None when let go before they arrived."""
+        if self.until <= self.arrives_at:
+            return None
+        return call(self.line_id, self.person_id, Span(start=self.arrives_at, end=self.until))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

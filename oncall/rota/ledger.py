@@ -2,7 +2,8 @@
 
 Counts are of local nights, weekends and holidays, so a whole night in two shifts is one night; hours are elapsed hours,
 so the October night counts 15. The burden weighs each hour by when it falls (deep night, weekend, holiday of the line's
-commune) and whether it is spent at home. Minutes read come from the cases, not from the roster.
+commune) and whether it is spent at home. Who is called works from then on: a call's hours are duty, and no hours at
+home. Minutes read come from the cases, not from the roster.
 
 What is night is §1.8 of the domain notes: 18:30 to 08:30, deep night 00:00 to 08:00, by the line's zone.
 """
@@ -19,8 +20,8 @@ from typing import Final
 from oncall.directory import LineId, PersonId
 from oncall.local_time import first_instant, local_day, zone_of
 from oncall.public_holidays import is_public_holiday
-from oncall.rota.model import Line, LineKind, Shift
-from oncall.spans import Span, union
+from oncall.rota.model import Line, LineKind, Shift, is_call, line_of
+from oncall.spans import Span, subtract, union
 
 _SATURDAY: Final = 5
 _DAY: Final = timedelta(days=1)
@@ -46,7 +47,10 @@ WEIGHTS: Final = BurdenWeights()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerRow:
-    """What one person carried; ``backup_hours`` are at home, all other counts are of duty."""
+    """What one person carried; ``backup_hours`` are at home, all other counts are of duty, calls among it.
+
+    ``shifts`` are planned ones; ``calls`` and ``call_hours`` are what was worked when called.
+    """
 
     person_id: PersonId
     shifts: int
@@ -60,6 +64,8 @@ class LedgerRow:
     weekend_hours: float
     holiday_hours: float
     backup_hours: float
+    calls: int
+    call_hours: float
     minutes_read: float
     burden: float
 
@@ -98,13 +104,14 @@ def ledger(
 ) -> tuple[LedgerRow, ...]:
     """Return a row for everybody who has a shift in `within`, is among `people` or has read; the heaviest first.
 
-    Shifts count for the part of them that is within; shifts of lines that are not among `lines` are passed over.
+    Shifts, and calls (`oncall.rota.model.call`) among them, count for the part of them that is within; those of lines
+    that are not among `lines` are passed over.
     """
     by_id = {line.line_id: line for line in lines}
     read = minutes_read or {}
     own: defaultdict[PersonId, list[Shift]] = defaultdict(list, {person_id: [] for person_id in (*people, *read)})
     for shift in shifts:
-        if shift.line_id in by_id and shift.span.overlaps(within):
+        if line_of(shift, by_id) is not None and shift.span.overlaps(within):
             own[shift.person_id].append(shift)
     rows = [_row(person_id, mine, by_id, within, read.get(person_id, 0.0), weights) for person_id, mine in own.items()]
     return tuple(sorted(rows, key=lambda row: (-row.burden, row.person_id)))
@@ -178,19 +185,20 @@ def _row(
 ) -> LedgerRow:
     duty: list[Part] = []
     total, home_hours = 0.0, 0.0
+    calls = [shift.span for shift in shifts if is_call(shift)]
     for shift in shifts:
-        line = lines[shift.line_id]
-        inside = shift.span.intersection(within)
+        line, inside = line_of(shift, lines), shift.span.intersection(within)
+        assert line is not None, "only shifts of these lines are given"
         assert inside is not None, "only shifts that overlap are given"
-        parts = list(parts_of(inside, line))
-        total += sum(_burden(part, line, weights) for part in parts)
-        if line.kind is LineKind.DUTY:
-            duty += parts
-        else:
-            home_hours += inside.hours
+        is_home = line.kind is not LineKind.DUTY
+        for span in subtract([inside], calls) if is_home else [inside]:
+            parts = list(parts_of(span, line))
+            total += sum(_burden(part, line, weights) for part in parts)
+            duty += [] if is_home else parts
+            home_hours += span.hours if is_home else 0.0
     return LedgerRow(
         person_id=person_id,
-        shifts=sum(lines[shift.line_id].kind is LineKind.DUTY for shift in shifts),
+        shifts=sum(not is_call(one) and lines[one.line_id].kind is LineKind.DUTY for one in shifts),
         nights=len({part.night for part in duty if part.night is not None}),
         deep_nights=sum(hours >= _DEEP_NIGHT_H_MIN for hours in _deep_night_hours(duty).values()),
         weekends=len({_saturday(part.day) for part in duty if part.is_weekend}),
@@ -201,6 +209,8 @@ def _row(
         weekend_hours=_hours(part for part in duty if part.is_weekend),
         holiday_hours=_hours(part for part in duty if part.is_holiday),
         backup_hours=home_hours,
+        calls=len(calls),
+        call_hours=sum(inside.hours for span in calls if (inside := span.intersection(within)) is not None),
         minutes_read=minutes_read,
         burden=total,
     )

@@ -2,7 +2,7 @@
 
 What counts as work: shifts of duty lines, hospital sessions, and calls taken from home. Being on a backup, senior or
 coordinator line at home is not work; the duty that a call makes of it is (arrêté of 30 April 2003), so a called backup
-is a shift on a duty line that lies within the backup shift.
+is a shift on a duty line that lies within the backup shift, or a call (`oncall.rota.model.call`) of what was worked.
 
 How the texts are read (§1.7, §1.8 of the domain notes):
 
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from oncall.directory import Directory, Person, PersonId
 from oncall.rota import legal_texts
-from oncall.rota.model import Absence, Line, LineKind, Roster, Session, Shift
+from oncall.rota.model import Absence, Line, LineKind, Roster, Session, Shift, is_call, line_of
 from oncall.spans import Span
 
 _HOUR_S: Final = 3600.0
@@ -235,7 +235,7 @@ def works_of(
 ) -> list[Work]:
     """Return the person's shifts and sessions as the rules see them, sorted by start."""
     by_id = {line.line_id: line for line in lines}
-    works = [_work(shift, by_id.get(shift.line_id), person) for shift in shifts if shift.person_id == person_id]
+    works = [_work(shift, line_of(shift, by_id), person) for shift in shifts if shift.person_id == person_id]
     works += [_session_work(session) for session in sessions if session.person_id == person_id]
     return sorted(works, key=_place)
 
@@ -294,7 +294,7 @@ def _is_together(one: Work, other: Work, zone: ZoneInfo) -> bool:
         return one.shift.line_id != other.shift.line_id
     home, duty = (one, other) if one.is_home else (other, one)
     is_within = home.is_home and home.start_s <= duty.start_s and duty.end_s <= home.end_s
-    return is_within and duty.shift.origin.startswith("override:")
+    return is_within and (is_call(duty.shift) or duty.shift.origin.startswith("override:"))
 
 
 def _absences(works: Iterable[Work], absences: Sequence[Absence], limits: LegalLimits) -> Iterator[Violation]:

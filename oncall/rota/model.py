@@ -6,13 +6,17 @@ explicit shift, higher layer, lower layer; an absence takes a person out of all 
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from enum import StrEnum
+from typing import Final
 
 from oncall.directory import LineId, PersonId, ProviderId, SiteId
 from oncall.ladder import Ladder, Purpose
 from oncall.spans import Span
+
+_CALLED_OUT_OF: Final = "call:"
 
 
 class LineKind(StrEnum):
@@ -259,3 +263,24 @@ class Shift:
     span: Span
     origin: str
     rule: str = ""
+
+
+def call(line_id: LineId, person_id: PersonId, span: Span) -> Shift:
+    """Return what somebody worked when called out of a line at home: work, which being on that line is not (§1.8).
+
+    Its line is no line of the roster; `line_of` knows it.
+    """
+    return Shift(line_id=LineId(f"{_CALLED_OUT_OF}{line_id}"), person_id=person_id, span=span, origin="call")
+
+
+def is_call(shift: Shift) -> bool:
+    """Tell a call from a shift that was planned."""
+    return shift.line_id.startswith(_CALLED_OUT_OF)
+
+
+def line_of(shift: Shift, lines: Mapping[LineId, Line]) -> Line | None:
+    """Return the line of a shift, None when it is not among `lines`; a call's is the one left, as a line of duty."""
+    if not is_call(shift):
+        return lines.get(shift.line_id)
+    left = lines.get(LineId(shift.line_id.removeprefix(_CALLED_OUT_OF)))
+    return None if left is None else replace(left, kind=LineKind.DUTY)

@@ -209,6 +209,19 @@ def provider_on(site: Site, at: datetime, directory: Directory) -> tuple[Provide
     return tuple(serving)
 
 
+class WithCalls:
+    """A resolved roster with what people worked when called, which is work to the law as any shift is (§1.8)."""
+
+    def __init__(self, timeline: Timeline, calls: Sequence[Shift]) -> None:
+        self._timeline = timeline
+        self._calls = calls
+
+    def shifts_of(self, person_id: PersonId, within: Span) -> tuple[Shift, ...]:
+        """Return the person's shifts and calls that overlap `within`."""
+        calls = [one for one in self._calls if one.person_id == person_id and one.span.overlaps(within)]
+        return (*self._timeline.shifts_of(person_id, within), *calls)
+
+
 def freeze(roster: Roster, until: datetime, timeline: Timeline) -> Roster:
     """Return the roster with everything before `until` written into its history, which nothing changes any more.
 

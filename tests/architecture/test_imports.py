@@ -17,7 +17,7 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout
 
 
-# The rooms of `oncall` that decide, and the two modules in them that keep rows; the contract of the rest is in setup.cfg.
+# The rooms of `oncall` that decide, and the two modules in them that keep rows; the other contract is in setup.cfg.
 DECISIONS: Final = (
     "oncall/case",
     "oncall/reading",

@@ -4,11 +4,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from foundation.database import Database
 from oncall.directory import LineId, PersonId
-from oncall.engine.boards import refusal
+from oncall.engine.boards import refusal, worked
 from oncall.engine.duty import CalledBackup, Duty
+from oncall.engine.duty_rows import worked_calls
 from oncall.engine.in_force import InForce
 from oncall.engine.ports import Store
+from oncall.engine.sql_store import SqlStore
 from oncall.reading.board import ExamKind
 from oncall.rota.model import ShiftPlan
 from oncall.spans import Span
@@ -98,3 +101,25 @@ def test_who_has_a_case_open_when_their_time_is_over_worked_until_they_are_let_g
 
     (let_go,) = [one for one in runner.night.duty.released if one.person_id == person_id]
     assert let_go.until >= at(400)
+
+
+def test_who_is_not_the_engine_reads_the_same_calls_from_the_database(database: Database) -> None:
+    runner = engine(SqlStore(database))
+    runner.run_due(BEGIN)
+    for number in range(10):
+        ready_case(runner, f"C{number}", at(5), exam=ExamKind.ABDOMEN)
+    run_until(runner, at(6))
+    (person_id,) = runner.night.duty.backups
+    runner.answer_backup_call(person_id, at(7), is_coming=True)
+    with database.read() as connection:
+        (planned,) = worked_calls(connection, BEGIN)
+    runner.set_unavailable(person_id, at(20), reason="ill")
+    run_until(runner, at(300))
+
+    with database.read() as connection:
+        done = [one for one in worked_calls(connection, BEGIN) if one.person_id == person_id]
+        later = worked_calls(connection, at(1000))
+
+    assert done == list(worked(runner.night.duty, person_id))
+    assert (planned.person_id, planned.span.start) == (person_id, done[0].span.start)
+    assert later == ()

@@ -9,7 +9,7 @@ import pytest
 
 from oncall.directory import LineId, PersonId
 from oncall.rota.ledger import BurdenWeights, LedgerRow, burden, csv_text, ledger, quality, row_values
-from oncall.rota.model import LineKind, Shift
+from oncall.rota.model import LineKind, Shift, call
 from oncall.spans import Span
 from tests.unit.oncall.rota.rosters import DEEP_NIGHT, EVENING, SATURDAY, SUNDAY, WHOLE_NIGHT, line, local
 
@@ -87,6 +87,17 @@ def test_hours_at_home_are_told_apart() -> None:
 
     assert (counted.shifts, counted.nights, counted.hours, counted.backup_hours) == (0, 0, 0, 14)
     assert counted.burden > 0
+
+
+def test_hours_worked_when_called_are_duty_and_no_hours_at_home() -> None:
+    home = shift(WEDNESDAY, "18:30", "08:30", on=BACKUP.line_id)
+    worked = call(BACKUP.line_id, ANNE, local(WEDNESDAY, "20:00", "22:30"))
+
+    counted, quiet = row(home, worked), row(home)
+
+    assert (counted.calls, counted.call_hours, counted.hours, counted.backup_hours) == (1, 2.5, 2.5, 11.5)
+    assert (counted.shifts, counted.nights, counted.night_hours) == (0, 1, 2.5)
+    assert counted.burden - quiet.burden == pytest.approx(2.5 * 0.75)
 
 
 def test_only_what_is_within_counts() -> None:

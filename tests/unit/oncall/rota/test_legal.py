@@ -9,7 +9,7 @@ import pytest
 
 from oncall.directory import Directory, LineId, Person, PersonId, ProviderId, Role, SiteId
 from oncall.rota.legal import LegalLimits, Rule, Severity, Violation, may_add, violations
-from oncall.rota.model import Absence, Line, LineKind, Roster, Session, Shift
+from oncall.rota.model import Absence, Line, LineKind, Roster, Session, Shift, call
 from oncall.spans import Span
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -267,6 +267,23 @@ def test_the_teleradiology_share_is_of_contract_hours_and_names_the_shift() -> N
     assert "reader-1 2026-04-28" in found.message_en
     assert added(one_more, nights, who=person(), is_emergency=True) == (), "the charter yields to an emergency"
     assert added(one_more, nights, who=person(share=0.22)) == ()
+
+
+def test_what_was_worked_when_called_counts_for_the_teleradiology_share() -> None:
+    nights = [night(date(2026, 1, 3) + timedelta(days=12 * n)) for n in range(9)]  # 126 h of 663 h: 19 %.
+    called = call(BACKUP.line_id, ANNE, span(date(2026, 4, 20), "19:00", "23:00"))
+    one_more = span(date(2026, 4, 28), "18:30", "22:30")
+
+    assert added(one_more, nights, who=person()) == ()
+    assert rules(added(one_more, [*nights, night(date(2026, 4, 20), BACKUP), called], who=person())) == [
+        Rule.TELERADIOLOGY_SHARE
+    ]
+
+
+def test_a_call_within_the_own_shift_at_home_is_no_double_booking() -> None:
+    called = call(BACKUP.line_id, ANNE, span(date(2026, 6, 1), "20:00", "22:00"))
+
+    assert broken([night(date(2026, 6, 1), BACKUP), called]) == ()
 
 
 def test_duty_for_the_own_hospital_is_no_teleradiology() -> None:
