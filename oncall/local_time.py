@@ -68,11 +68,6 @@ def local_day(instant: datetime, zone: str) -> date:
     return instant.astimezone(zone_of(zone)).date()
 
 
-def day_span(day: date, zone: str) -> Span:
-    """Return the whole of a local calendar day: 23, 24 or 25 hours."""
-    return span_of(day, time(0), time(0), zone)
-
-
 def _instant(day: date, at: time, zone: str, *, fold: int) -> datetime:
     tz = zone_of(zone)
     wall = datetime.combine(day, at.replace(tzinfo=None))

@@ -141,10 +141,6 @@ class Board:
             "out_of_reach": sum(bool(line.reason) and not line.answer for line in lines),
         }
 
-    def present_at(self, instant: datetime) -> int:
-        """Return how many will be there by then, as they say."""
-        return sum(line.arrives_at is not None and line.arrives_at <= instant for line in self.standings)
-
 
 def recalled(people: Sequence[Person]) -> tuple[Recalled, ...]:
     """Return the list as it is now."""

@@ -54,11 +54,6 @@ class Handover:
     arriving: tuple[PersonId, ...]
     items: tuple[HandoverItem, ...]
 
-    @property
-    def orphans(self) -> tuple[HandoverItem, ...]:
-        """Cases without a next reader: they escalate at once."""
-        return tuple(item for item in self.items if item.to_person is None)
-
 
 def handover(
     board: Board,

@@ -38,13 +38,6 @@ class ReadTime:
         """Everything included."""
         return self.fixed_s + self.mean_s
 
-    def chance_within(self, within_s: float) -> float:
-        """Return the probability that a read is done within `within_s` of its begin (to 30 s below)."""
-        if within_s <= 0.0:
-            return 0.0
-        step = int(within_s / STEP_S)
-        return self.chances[step] if step < len(self.chances) else 1.0
-
     def remaining_s(self, elapsed_s: float) -> float:
         """Return the expected time still needed by a read that has been open for `elapsed_s`."""
         beyond_s = elapsed_s - self.fixed_s

@@ -127,11 +127,6 @@ def triage(facts: RequestFacts, policy: ReadingPolicy) -> Triage:
     )
 
 
-def target_after(current_target_at_s: float, proposed_target_at_s: float) -> float:
-    """Return the live target after a new triage: it may tighten, never loosen (§4.3)."""
-    return min(current_target_at_s, proposed_target_at_s)
-
-
 def _pathway(facts: RequestFacts) -> Pathway:
     if facts.pathway is not Pathway.NONE:
         return facts.pathway

@@ -281,14 +281,6 @@ def due_reminders(request: SwapRequest, now: datetime) -> tuple[Reminder, ...]:
     )
 
 
-def next_reminder_at(request: SwapRequest, now: datetime) -> datetime | None:
-    """Return when to look again: the next reminder, or the start of the shift; None when it is over."""
-    if request.is_over:
-        return None
-    later = [request.starts_at - before for before in REMINDERS_BEFORE if request.starts_at - before > now]
-    return min([*later, request.starts_at]) if now < request.starts_at else now
-
-
 def reminded(request: SwapRequest, now: datetime) -> SwapRequest:
     """Return the request with its reminder sent."""
     return replace(request, reminded_at=now)

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from oncall.directory import Directory, LineId, Person, PersonId, ProviderId, Role
 from oncall.rota.legal import LegalLimits, Rule, Severity, may_add, violations
 from oncall.rota.model import Absence, Line, LineKind, Roster, Session, Shift
-from oncall.rota.work_register import WorkRegister
 from oncall.spans import Span
 
 ANNE = PersonId("anne")
@@ -80,21 +79,6 @@ def test_a_shift_that_may_be_added_to_a_legal_roster_leaves_it_legal_and_one_tha
     refused = {one.rule for one in may_add(ANNE, new.span, on, Resolved(legal), roster, DIRECTORY, LIMITS)}
 
     assert refused == forbidden([*legal, new], work, away)
-
-
-@settings(max_examples=200, deadline=None)
-@given(rota=st.lists(shifts, max_size=8), work=st.lists(sessions, max_size=4), new=shifts, is_emergency=st.booleans())
-def test_the_register_answers_as_the_law_does(
-    rota: list[Shift], work: list[Session], new: Shift, *, is_emergency: bool
-) -> None:
-    roster = Roster(version="1", lines=LINES, sessions=tuple(work))
-    on = next(one for one in LINES if one.line_id == new.line_id)
-    register = WorkRegister(Resolved(rota), roster, DIRECTORY, LIMITS, WITHIN)
-    given_away = rota[:1]
-
-    assert register.may_add(ANNE, new.span, on, is_emergency=is_emergency, instead_of=given_away) == may_add(
-        ANNE, new.span, on, Resolved(rota), roster, DIRECTORY, LIMITS, is_emergency=is_emergency, instead_of=given_away
-    )
 
 
 @settings(max_examples=200, deadline=None)

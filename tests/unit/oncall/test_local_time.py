@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 
 from foundation.errors import PeerError
-from oncall.local_time import day_span, first_instant, last_instant, local_day, span_of, span_or_none, zone_of
+from oncall.local_time import first_instant, last_instant, local_day, span_of, span_or_none, zone_of
 
 EVENING, MORNING = time(18, 30), time(8, 30)
 
@@ -97,8 +97,8 @@ def test_a_duty_of_which_the_clocks_leave_out_everything_is_none() -> None:
 
 def test_a_duty_with_equal_ends_lasts_a_local_day() -> None:
     assert span_of(date(2026, 10, 25), MORNING, MORNING, "Europe/Paris").hours == 24
-    assert day_span(date(2026, 3, 29), "Europe/Paris").hours == 23
-    assert day_span(date(2026, 10, 25), "Europe/Paris").hours == 25
+    assert span_of(date(2026, 3, 29), time(0), time(0), "Europe/Paris").hours == 23
+    assert span_of(date(2026, 10, 25), time(0), time(0), "Europe/Paris").hours == 25
 
 
 def test_the_same_instant_is_of_different_days_in_different_places() -> None:

@@ -33,7 +33,8 @@ def test_what_is_open_is_finished_by_who_opened_it_and_the_rest_goes_to_who_come
     assert (found["open"].to_person, found["open"].is_kept) == ("old", True)
 
 
-def test_a_case_that_nobody_of_the_next_shift_may_read_is_an_orphan() -> None:
+def test_a_case_that_nobody_of_the_next_shift_may_read_stands_on_the_list_for_nobody() -> None:
     view = board([case("a", assigned_to="old")], [reader("old", until_min=0), reader("new", from_min=0)])
     known = directory(person("old"), person("new", sites=()))
-    assert [item.case_id for item in handover(view, LEAVING, ARRIVING, known, DEFAULT).orphans] == ["a"]
+    (item,) = handover(view, LEAVING, ARRIVING, known, DEFAULT).items
+    assert (item.case_id, item.to_person) == ("a", None)

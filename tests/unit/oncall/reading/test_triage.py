@@ -7,7 +7,7 @@ import pytest
 from oncall.directory import Role, SubSpecialty
 from oncall.reading.board import ExamKind, Urgency
 from oncall.reading.policy import DEFAULT
-from oncall.reading.triage import Pathway, RequestFacts, TriageRule, target_after, triage
+from oncall.reading.triage import Pathway, RequestFacts, TriageRule, triage
 from tests.unit.oncall.reading.boards import NOW_S
 
 HEAD = RequestFacts(exam=ExamKind.HEAD, requested=Urgency.P3, at_s=NOW_S)
@@ -71,8 +71,3 @@ def test_trauma_has_a_verbal_report_within_five_minutes() -> None:
 
 def test_a_child_needs_a_paediatric_reader() -> None:
     assert triage(dataclasses.replace(HEAD, age_years=4), DEFAULT).needs is SubSpecialty.PAEDIATRIC
-
-
-def test_a_live_target_tightens_and_never_loosens() -> None:
-    assert target_after(100.0, 50.0) == 50.0
-    assert target_after(100.0, 500.0) == 100.0

@@ -26,7 +26,6 @@ from oncall.rota.swaps import (
     end,
     expire,
     follow,
-    next_reminder_at,
     reminded,
     take,
     with_overrides,
@@ -290,9 +289,6 @@ def test_of_reminders_that_were_missed_only_the_newest_is_sent_and_none_from_bef
     assert due_reminders(reminded(late, start - timedelta(hours=30)), start - timedelta(hours=29)) == ()
     assert due_reminders(late, start) == ()
     assert due_reminders(replace(late, state=SwapState.APPROVED), start - timedelta(hours=30)) == ()
-    assert next_reminder_at(late, start - timedelta(hours=30)) == start - timedelta(days=1)
-    assert next_reminder_at(late, start - timedelta(hours=1)) == start
-    assert next_reminder_at(replace(late, state=SwapState.REFUSED), NOW) is None
 
 
 def test_every_swap_over_a_clock_change_between_two_nights_in_a_row_is_refused() -> None:
