@@ -25,6 +25,8 @@ from territory.cli_tables import print_rows
 _MODULES: Final = {
     "import": "territory.cli_oncall_import",
     "export": "territory.cli_oncall_export",
+    "holidays": "territory.cli_oncall_ledger",
+    "ledger": "territory.cli_oncall_ledger",
     "swap": "territory.cli_oncall_swap",
     "simulate": "territory.cli_oncall_simulate",
     "plan-blanc": "territory.cli_oncall_recall",

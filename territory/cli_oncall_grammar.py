@@ -21,6 +21,8 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     commands = command.add_subparsers(dest="oncall_command", required=True, metavar="COMMAND")
     _add_who(commands)
     _add_gaps(commands)
+    _add_ledger(commands)
+    _add_holidays(commands)
     _add_import(commands)
     _add_export(commands)
     _add_swap(commands)
@@ -64,6 +66,22 @@ def _add_gaps(commands: _Commands) -> None:
         commands, "gaps", "List seats that nobody has, people in two places, and duty during leave; exit 1 if any."
     )
     _add_within(command, "now, for a year, as far as anything is planned")
+
+
+def _add_ledger(commands: _Commands) -> None:
+    command = _command(
+        commands, "ledger", "Count who had which nights, weekends, holidays, hours and calls, and how evenly."
+    )
+    _add_within(command, "17 weeks ago, up to now")
+    command.add_argument("--csv", action="store_true", help="write a table for a spreadsheet instead")
+
+
+def _add_holidays(commands: _Commands) -> None:
+    command = _command(commands, "holidays", "List a year's public holidays, and at which hospitals they are some.")
+    command.add_argument("--year", type=int, metavar="YEAR", help="default: this year")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--site", metavar="SITE", help="of this hospital only")
+    where.add_argument("--commune", metavar="CODE", help="of a commune, by its INSEE code, wherever it is")
 
 
 def _add_import(commands: _Commands) -> None:
