@@ -30,6 +30,9 @@ _MODULES: Final = {
     "swap": "territory.cli_oncall_swap",
     "simulate": "territory.cli_oncall_simulate",
     "plan-blanc": "territory.cli_oncall_recall",
+    "recall-end": "territory.cli_oncall_recall",
+    "case": "territory.cli_oncall_case",
+    "why": "territory.cli_oncall_case",
 }
 _MINUTE: Final = timedelta(minutes=1)
 # A shift lasts no longer than a day and the hour of a clock change.

@@ -28,6 +28,9 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_swap(commands)
     _add_simulate(commands)
     _add_plan_blanc(commands)
+    _add_recall_end(commands)
+    _add_case(commands)
+    _add_why(commands)
 
 
 def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
@@ -160,3 +163,22 @@ def _add_plan_blanc(commands: _Commands) -> None:
     command.add_argument(
         "--by", default="operator", metavar="WHO", help="identifier of who recalls (default: %(default)s)"
     )
+
+
+def _add_recall_end(commands: _Commands) -> None:
+    command = _command(commands, "recall-end", "End a recall: nobody is called any more, and who was is told.")
+    command.add_argument("recall", metavar="RECALL", help="its identifier, as plan-blanc and the page show it")
+
+
+_CASE_HELP: Final = "its identifier, or the six characters of an open case"
+
+
+def _add_case(commands: _Commands) -> None:
+    command = _command(commands, "case", "Show a case: where it is, its clocks, and everything that happened to it.")
+    command.add_argument("case", metavar="CASE", help=_CASE_HELP)
+
+
+def _add_why(commands: _Commands) -> None:
+    command = _command(commands, "why", "Explain who was given a case: candidates, scores, exclusions with reasons.")
+    command.add_argument("case", metavar="CASE", help=_CASE_HELP)
+    command.add_argument("--not", dest="not_person", metavar="PERSON", help="why the newest decision was not for them")

@@ -1,4 +1,4 @@
-"""``telegarde oncall plan-blanc``: the staff of the territory recalled in parallel.
+"""``telegarde oncall plan-blanc`` and ``recall-end``: the staff of the territory recalled in parallel.
 
 For real it writes the recall and its messages; the channels are those of the node that serves, so one must.
 
@@ -8,6 +8,7 @@ given records (`oncall.drill`).
 
 import argparse
 import secrets
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from oncall import drill, recall_store
 from oncall.directory import Person, Role
 from oncall.notify import Sender
 from oncall.plan_blanc import RecallOrder, recalled
+from oncall.recall_rows import order_of
 from territory.cli_oncall_place import InForce, load_in_force, local_text, open_database
 from territory.cli_output import answer
 from territory.cli_tables import print_rows
@@ -32,7 +34,9 @@ REAL_WORD: Final = "PLAN-BLANC"
 
 
 def run(arguments: argparse.Namespace, clock: Clock) -> int:
-    """Run ``plan-blanc``, as a drill or for real."""
+    """Run ``plan-blanc``, as a drill or for real, or ``recall-end``."""
+    if arguments.oncall_command == "recall-end":
+        return _end(arguments, clock)
     if arguments.for_real is not None:
         return _recall(arguments, clock)
     if not arguments.drill:
@@ -111,6 +115,24 @@ def _recall(arguments: argparse.Namespace, clock: Clock) -> int:
         title="PLAN BLANC: everybody is being called",
     )
     return 0 if called == len(order.people) else 1
+
+
+def _end(arguments: argparse.Namespace, clock: Clock) -> int:
+    now, data_dir = clock.now().astimezone(UTC), location_of(arguments).data_dir
+    sender = Sender(answer_url=_answer_url(arguments), secret=answer_secret(data_dir))
+    with open_database(arguments) as database, database.write(durable=True) as connection:
+        if order_of(connection, arguments.recall) is None:
+            raise Refused(f"no recall {arguments.recall}; the page /oncall/plan-blanc lists them")
+        is_ended = recall_store.end(connection, arguments.recall, now, sender)
+    is_told = running_node(data_dir) is not None
+    answer(
+        arguments,
+        {"recall_id": arguments.recall, "ended_now": is_ended, "node_serves": is_told},
+        title="ENDED: nobody is called any more" if is_ended else "It was not running",
+    )
+    if is_ended and not is_told:
+        print("telegarde oncall: no node serves this directory: who was called is told when one does", file=sys.stderr)
+    return 0 if is_ended else 1
 
 
 def _order(arguments: argparse.Namespace, territory: InForce, now: datetime, kind: str) -> RecallOrder:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from foundation.clock import Clock
 from foundation.errors import Refused
+from oncall.callees import ContactDefect
 from oncall.directory import PersonId, Role
 from oncall.documents_store import load_directory
 from oncall.roster_publication import load_roster, publish_roster
@@ -44,13 +45,20 @@ def run(arguments: argparse.Namespace, clock: Clock) -> int:
                     return _list(arguments, connection)
             with database.write(durable=True) as connection:
                 territory = _in_force(connection)
+                defects: tuple[ContactDefect, ...] = ()
                 if arguments.action == "request":
                     request = _request(arguments, connection, territory, now)
                 else:
-                    request = _settle(arguments, connection, territory, now)
+                    request, defects = _settle(arguments, connection, territory, now)
         except SwapRefused as refusal:
             return _refused(arguments, refusal, territory)
-    answer(arguments, _request_json(request, territory), title=f"{request.swap_id}: {request.state}")
+    unreachable = [{"rule": one.rule, "who": one.who} for one in defects]
+    result = _request_json(request, territory)
+    if arguments.json:
+        answer(arguments, {**result, "unreachable": unreachable}, title="")
+        return 0
+    answer(arguments, result, title=f"{request.swap_id}: {request.state}")
+    print_rows("Nobody could reach", ("who", "rule"), unreachable)
     return 0
 
 
@@ -110,7 +118,10 @@ def _part(territory: InForce, context: SwapContext, line_id: str, at: datetime) 
     return SwapPart(line_id=shift.line_id, person_id=shift.person_id, span=shift.span, rule=shift.rule)
 
 
-def _settle(arguments: argparse.Namespace, connection: Connection, territory: InForce, now: datetime) -> SwapRequest:
+def _settle(
+    arguments: argparse.Namespace, connection: Connection, territory: InForce, now: datetime
+) -> tuple[SwapRequest, tuple[ContactDefect, ...]]:
+    """Return the request as it is now, and whom no message could reach in the roster that it changed."""
     _need(arguments, "swap")
     before = swap_store.load(connection, arguments.swap)
     parts = [part for part in (before.given, before.wanted) if part is not None]
@@ -119,10 +130,11 @@ def _settle(arguments: argparse.Namespace, connection: Connection, territory: In
     request = swaps.follow(before, context)
     after, overrides = _acts(arguments, territory)[arguments.action](request, actor, now, context)
     swap_store.save(connection, after, now, before=before)
+    defects: tuple[ContactDefect, ...] = ()
     if overrides:
         changed = swaps.with_overrides(territory.roster, overrides, territory.roster.version)
-        publish_roster(connection, changed, territory.directory, by=actor, now=now)
-    return after
+        defects = publish_roster(connection, changed, territory.directory, by=actor, now=now).defects
+    return after, defects
 
 
 def _acts(arguments: argparse.Namespace, territory: InForce) -> Mapping[str, _Act]:

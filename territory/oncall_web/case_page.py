@@ -23,6 +23,7 @@ from oncall.case.matching import Match
 from oncall.case.regions import CriticalState, IdentityState, ImagesState, ReadingState
 from oncall.case.state import Case, fold
 from oncall.directory import PersonId
+from oncall.engine.paging import SILENCE
 from oncall.notify import case_code
 from oncall.reading.explanation import Language, why, why_forecast, why_not
 from territory.oncall_web import case_view
@@ -218,15 +219,23 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
 
 def reasons_of(case: Case, events: Sequence[Event], eyes: Eyes) -> list[tuple[str, str, str, tuple[str, ...]]]:
     """Return each assignment, the newest first: when, to whom, cause and reasons; none where a person took it."""
-    return [
-        (
-            eyes.clock(event.fact.occurred_at, seconds=True),
-            eyes.name(str(event.fact.payload["person_id"])),
-            reason_words(str(event.fact.payload.get("reason") or ""), eyes.language),
-            () if decision is None else _coded(why(decision, eyes.directory, Language(eyes.language)), case),
+    found = []
+    for event, decision in case_view.decisions(events):
+        cause = str(event.fact.payload.get("reason") or "")
+        lines: tuple[str, ...] = ()
+        if decision is not None:
+            lines = _coded(why(decision, eyes.directory, Language(eyes.language)), case)
+        elif cause == SILENCE:
+            lines = (eyes.say("why.ladder"),)
+        found.append(
+            (
+                eyes.clock(event.fact.occurred_at, seconds=True),
+                eyes.name(str(event.fact.payload["person_id"])),
+                eyes.say("why.silence") if cause == SILENCE else reason_words(cause, eyes.language),
+                lines,
+            )
         )
-        for event, decision in case_view.decisions(events)
-    ]
+    return found
 
 
 def _coded(lines: Sequence[str], case: Case) -> tuple[str, ...]:

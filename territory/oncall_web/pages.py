@@ -17,11 +17,13 @@ from oncall.case.event import CaseId
 from oncall.directory import SiteId
 from oncall.notify import case_code
 from oncall.reading.board import ExamKind, Urgency
+from oncall.reading.explanation import Language, why_forecast
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.app import COOKIE, Handler, Site, new_id
 from territory.oncall_web.case_page import address
 from territory.oncall_web.form import MODALITIES, check_request
 from territory.oncall_web.login_limit import WINDOW
+from territory.oncall_web.texts import language_of
 from territory.patient_keys import patient_key
 
 COOKIE_S: Final = 14 * 3600
@@ -50,6 +52,9 @@ def wall(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> 
         now=shown.now.astimezone(zone),
         duty=[(line, name, end.astimezone(zone)) for line, name, end in shown.duty],
         late=len(shown.forecast.breaches),
+        forecast=why_forecast(
+            shown.forecast, rules.directory, Language(language_of(request.headers.get("accept-language", "")))
+        ),
         called=None if call is None else call.person_id if person is None else person.name,
     )
 

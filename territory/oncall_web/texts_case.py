@@ -65,6 +65,8 @@ CASE_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "section.log": ("Journal", "Log"),
     "section.matches": ("Rapprochements possibles", "Possible matches"),
     "why.none": ("Aucune décision encore.", "No decision yet."),
+    "why.silence": ("le précédent n'a pas répondu", "the one before did not answer"),
+    "why.ladder": ("L'échelle d'appel est passée au suivant.", "The ladder went on to the next one."),
     "why.now": ("Ce que la règle dirait maintenant", "What the rule would say now"),
     "why.person": (
         "Sans décision du moteur : le dossier a été pris ou transmis.",

@@ -249,9 +249,16 @@ def test_an_import_says_whom_no_message_could_reach(data: Path, oncall: Command,
     before = oncall("import", data, str(tmp_path / "roster.json"), "--dry-run")[1]
     done = oncall("import", data, str(tmp_path / "directory.json"))[1]
     after = oncall("import", data, str(tmp_path / "roster.json"))[1]
+    asked = oncall(
+        "swap", data, "request", "--person", reader(oncall, data), "--line", "lecteur-1", "--shift-at", NIGHT
+    )
+    accept = ("accept", "--swap", asked[1]["swap_id"], "--person")
+    tries = (oncall("swap", data, *accept, f"r{number:02d}") for number in range(1, 26))
+    swapped = next(answered for code, answered in tries if code == 0)
 
+    assert asked[1]["unreachable"] == []
     mute = [{"rule": "no_contact_method", "who": "r05"}]
-    assert [one["unreachable"] for one in (tried, before, done, after)] == [mute, [], mute, mute]
+    assert [one["unreachable"] for one in (tried, before, done, after, swapped)] == [mute, [], mute, mute, mute]
 
 
 def test_an_import_that_breaks_the_law_changes_nothing_unless_somebody_says_so(
