@@ -27,6 +27,7 @@ _MODULES: Final = {
     "export": "territory.cli_oncall_export",
     "holidays": "territory.cli_oncall_ledger",
     "ledger": "territory.cli_oncall_ledger",
+    "generate": "territory.cli_oncall_generate",
     "swap": "territory.cli_oncall_swap",
     "simulate": "territory.cli_oncall_simulate",
     "plan-blanc": "territory.cli_oncall_recall",

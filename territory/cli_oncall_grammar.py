@@ -25,6 +25,7 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_holidays(commands)
     _add_import(commands)
     _add_export(commands)
+    _add_generate(commands)
     _add_swap(commands)
     _add_simulate(commands)
     _add_plan_blanc(commands)
@@ -118,6 +119,34 @@ def _add_export(commands: _Commands) -> None:
     whose.add_argument("--line", metavar="LINE", help="one line's shifts")
     _add_within(command, "a month ago, for 400 days")
     command.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+
+
+def _add_generate(commands: _Commands) -> None:
+    command = _command(
+        commands,
+        "generate",
+        "Fill the seats of some months, legally and evenly, and publish them; exit 1 if impossible.",
+    )
+    command.add_argument("--from", dest="first_day", required=True, metavar="DAY", help="the first day")
+    command.add_argument("--to", dest="until", required=True, metavar="DAY", help="up to, not with")
+    command.add_argument(
+        "--line", action="append", default=[], metavar="LINE", help="repeat for more (default: all without a rotation)"
+    )
+    command.add_argument(
+        "--person",
+        action="append",
+        default=[],
+        metavar="PERSON",
+        help="who may have the seats; repeat for more (default: whoever had the line's in the year before)",
+    )
+    command.add_argument(
+        "--search-s", type=int, default=30, metavar="S", help="seconds to search for an even one (default: %(default)s)"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="SEED", help="of the search (default: %(default)s)")
+    command.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who plans (default: %(default)s)"
+    )
+    command.add_argument("--dry-run", action="store_true", help="search and check, change nothing")
 
 
 def _add_swap(commands: _Commands) -> None:
