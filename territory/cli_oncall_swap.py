@@ -17,12 +17,13 @@ from foundation.errors import Refused
 from oncall.callees import ContactDefect
 from oncall.directory import PersonId, Role
 from oncall.documents_store import load_directory
+from oncall.engine.duty_rows import worked_calls
 from oncall.roster_publication import load_roster, publish_roster
 from oncall.rota import swap_store, swaps
 from oncall.rota.legal import LegalLimits, Violation
 from oncall.rota.model import Override
 from oncall.rota.swaps import SwapAction, SwapContext, SwapPart, SwapRefused, SwapRequest
-from oncall.rota.timeline import Timeline
+from oncall.rota.timeline import Timeline, WithCalls
 from oncall.spans import Span
 from territory.cli_oncall_place import InForce, instant_of, local_text, open_database
 from territory.cli_output import answer
@@ -67,13 +68,15 @@ def _in_force(connection: Connection) -> InForce:
     return InForce(directory=load_directory(connection), roster=found.roster, published_at=found.published_at)
 
 
-def _context(territory: InForce, *concerned: datetime) -> SwapContext:
-    """Return the roster around the shifts that are concerned, as far as hours are averaged."""
+def _context(territory: InForce, connection: Connection, *concerned: datetime) -> SwapContext:
+    """Return the roster around the shifts that are concerned, as far as hours are averaged, and what calls cost."""
     within = Span(start=min(concerned) - _AROUND, end=max(concerned) + _AROUND)
     persons = territory.directory.persons.values()
     return SwapContext(
         roster=territory.roster,
-        timeline=Timeline(territory.roster, territory.directory, within),
+        timeline=WithCalls(
+            Timeline(territory.roster, territory.directory, within), worked_calls(connection, within.start)
+        ),
         directory=territory.directory,
         limits=LegalLimits(),
         managers=frozenset(person.person_id for person in persons if person.role is Role.COORDINATOR),
@@ -88,11 +91,11 @@ def _request(arguments: argparse.Namespace, connection: Connection, territory: I
         _need(arguments, "for_line", "for_shift_at")
     at = instant_of(arguments.shift_at, option="--shift-at", zone=territory.zone, now=now)
     for_at = instant_of(arguments.for_shift_at, option="--for-shift-at", zone=territory.zone, now=at)
-    context = _context(territory, at, for_at)
-    given = _part(territory, context, arguments.line, at)
+    context = _context(territory, connection, at, for_at)
+    given = _part(territory, arguments.line, at)
     if given.person_id != person_id:
         raise Refused(f"{given.person_id} has that shift, not {person_id}; look with telegarde oncall who")
-    wanted = _part(territory, context, arguments.for_line, for_at) if is_swap else None
+    wanted = _part(territory, arguments.for_line, for_at) if is_swap else None
     request = SwapRequest(
         swap_id=f"swap-{secrets.token_hex(_ID_BYTES)}",
         given=given,
@@ -106,11 +109,9 @@ def _request(arguments: argparse.Namespace, connection: Connection, territory: I
     return asked
 
 
-def _part(territory: InForce, context: SwapContext, line_id: str, at: datetime) -> SwapPart:
+def _part(territory: InForce, line_id: str, at: datetime) -> SwapPart:
     line = territory.line(line_id)
-    timeline = context.timeline
-    assert isinstance(timeline, Timeline), "it was built as one"
-    shifts = timeline.on_duty(at, line.line_id)
+    shifts = territory.timeline(Span(start=at, end=at + timedelta(minutes=1))).on_duty(at, line.line_id)
     if len(shifts) != 1:
         when = local_text(at, line.time_zone)
         raise Refused(f"{len(shifts)} people are on {line_id} at {when}; give an instant in one shift")
@@ -125,7 +126,9 @@ def _settle(
     _need(arguments, "swap")
     before = swap_store.load(connection, arguments.swap)
     parts = [part for part in (before.given, before.wanted) if part is not None]
-    context = _context(territory, *(instant for part in parts for instant in (part.span.start, part.span.end)))
+    context = _context(
+        territory, connection, *(instant for part in parts for instant in (part.span.start, part.span.end))
+    )
     actor = _actor(arguments, territory)
     request = swaps.follow(before, context)
     after, overrides = _acts(arguments, territory)[arguments.action](request, actor, now, context)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
+from foundation.instants import microseconds
 from oncall.case.event import Fact
 from oncall.engine.duty import DutyType
 from oncall.engine.duty_rows import record_within
@@ -22,26 +24,31 @@ NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 MARCH = ("--from", "2026-03-02", "--to", "2026-03-30")
 
 
+def called_until(data: Path, person_id: str, let_go: datetime) -> None:
+    """Write into the night's log that somebody was called out of a backup line and worked an hour and a half."""
+    arrives = let_go - timedelta(minutes=90)
+    called = {
+        "person_id": person_id, "line_id": "renfort-1", "arrives_at_us": microseconds(arrives),
+        "until_us": microseconds(arrives + timedelta(hours=2)), "breaches_avoided": 2.0,
+    }  # fmt: skip
+    database = Database(sqlite_url(data / "index.sqlite"))
+    for at, word, payload in (
+        (arrives, DutyType.BACKUP_CALLED, called),
+        (let_go, DutyType.BACKUP_RELEASED, {"person_id": person_id}),
+    ):
+        with database.write(durable=True) as connection:
+            record_within(connection, [Fact(type=word, occurred_at=at, payload=payload)], at)
+    database.close()
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the demonstration territory, and a backup who was called for an hour and a half in one night of March."""
     data = tmp_path_factory.mktemp("territory")
     database = Database(sqlite_url(data / "index.sqlite"))
     put_in_force(database)
-    arrives = datetime(2026, 3, 10, 22, tzinfo=UTC)
-    until_us = int((arrives + timedelta(hours=2)).timestamp() * 1_000_000)
-    called = {
-        "person_id": "r14", "line_id": "renfort-1", "arrives_at_us": int(arrives.timestamp() * 1_000_000),
-        "until_us": until_us, "breaches_avoided": 2.0,
-    }  # fmt: skip
-    let_go = arrives + timedelta(minutes=90)
-    for at, word, payload in (
-        (arrives, DutyType.BACKUP_CALLED, called),
-        (let_go, DutyType.BACKUP_RELEASED, {"person_id": "r14"}),
-    ):
-        with database.write(durable=True) as connection:
-            record_within(connection, [Fact(type=word, occurred_at=at, payload=payload)], at)
     database.close()
+    called_until(data, "r14", datetime(2026, 3, 10, 23, 30, tzinfo=UTC))
     return data
 
 
@@ -95,3 +102,28 @@ def test_holidays_can_be_asked_of_a_commune_without_a_hospital(made: Path, capsy
     assert "2026-04-03" in text
     with pytest.raises(Refused, match="INSEE"):
         give(capsys, made, "holidays", "--commune", "Lyon")
+
+
+def test_a_swap_is_refused_to_who_was_called_too_shortly_before(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(shutil.copytree(made, tmp_path / "data"))
+    ask = (
+        "swap",
+        "request",
+        "--person",
+        "r06",
+        "--line",
+        "lecteur-1",
+        "--shift-at",
+        "2027-02-06T20:00+01:00",
+        "--json",
+    )
+    take = ("swap", "accept", "--person", "r08", "--json", "--swap")
+    swap_id = json.loads(give(capsys, data, *ask)[1])["swap_id"]
+    called_until(data, "r08", datetime(2027, 2, 6, 10, tzinfo=UTC))
+
+    code, text = give(capsys, data, *take, swap_id)
+
+    assert code == 1
+    assert [one["rule"] for one in json.loads(text)["violations"]] == ["rest_11_h"]
