@@ -19,9 +19,10 @@ from oncall.case.clocks import read_clocks
 from oncall.case.event import CaseId
 from oncall.case.state import Case
 from territory.oncall_web.access import Holder, May
-from territory.oncall_web.actions import FieldsWrong, perform
+from territory.oncall_web.actions import perform
 from territory.oncall_web.app import Forbidden, Handler, Site, new_id
 from territory.oncall_web.desk import stage_of
+from territory.oncall_web.doings import FieldsWrong
 from territory.oncall_web.form import check_request
 from territory.oncall_web.texts import text
 from territory.patient_keys import patient_key

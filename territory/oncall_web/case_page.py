@@ -29,10 +29,11 @@ from oncall.reading.explanation import Language, why, why_forecast, why_not
 from territory.oncall_web import case_view
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import Field, readers_of, studies_by_name, study_name
-from territory.oncall_web.actions import ACTIONS, Action, FieldsWrong, asked_of, may_do, new_uid, perform
+from territory.oncall_web.actions import ACTIONS, Action, asked_of, may_do, perform
 from territory.oncall_web.app import Forbidden, Handler, Site, new_id
 from territory.oncall_web.case_view import Eyes
 from territory.oncall_web.desk import stage_of
+from territory.oncall_web.doings import FieldsWrong, new_uid
 from territory.oncall_web.texts import language_of
 from territory.oncall_web.texts_events import reason_words
 
@@ -205,7 +206,8 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         forecast=_forecast(site, case, eyes),
         readers=readers_of(eyes.directory, case),
         matches=[
-            (one, *(("", "") if one.study is not None else _case_words(site, one.case_id, eyes))) for one in matches
+            (one, *(("", "") if one.study is not None else _case_words(site.desk.case(one.case_id), eyes)))
+            for one in matches
         ],
         studies=studies_by_name(case),
         at=lambda instant: "" if instant is None else eyes.clock(instant, seconds=True),
@@ -287,9 +289,8 @@ def matches_of(site: Site, case: Case, holder: Holder) -> Sequence[Match]:
     return [one for one in found if holder.may_see(site.desk.case(one.case_id).site_id)]
 
 
-def _case_words(site: Site, case_id: CaseId, eyes: Eyes) -> tuple[str, str]:
+def _case_words(case: Case, eyes: Eyes) -> tuple[str, str]:
     """Return a case's code and a line about it."""
-    case = site.desk.case(case_id)
     hospital = eyes.directory.sites.get(case.site_id)
     words = (
         case.site_id if hospital is None else hospital.name,
@@ -297,7 +298,7 @@ def _case_words(site: Site, case_id: CaseId, eyes: Eyes) -> tuple[str, str]:
         f"P{int(case.urgency)}",
         eyes.clock(case.opened_at),
     )
-    return case_code(case_id), " · ".join(words)
+    return case_code(case.case_id), " · ".join(words)
 
 
 # Forms
@@ -307,9 +308,14 @@ def _forms(
     site: Site, case: Case, holder: Holder, eyes: Eyes, matches: Sequence[Match], attempt: Attempt | None
 ) -> dict[str, FormView]:
     me = None if holder.is_anybody else PersonId(holder.who)
+    others = {
+        one.case_id: one
+        for one in site.desk.open_cases()
+        if one.case_id != case.case_id and holder.may_see(one.site_id)
+    }
     tried = "" if attempt is None else attempt.name
     return {
-        name: _form(site, case, holder, eyes, action, matches, attempt if name == tried else None)
+        name: _form(site, case, holder, eyes, action, matches, others, attempt if name == tried else None)
         for name, action in ACTIONS.items()
         if may_do(action, holder) and (name == tried or action.is_offered(case, me))
     }
@@ -317,7 +323,7 @@ def _forms(
 
 def _form(
     site: Site, case: Case, holder: Holder, eyes: Eyes, action: Action, matches: Sequence[Match],
-    attempt: Attempt | None,
+    others: Mapping[CaseId, Case], attempt: Attempt | None,
 ) -> FormView:  # fmt: skip
     shown = attempt or Attempt(name=action.name)
     fields = []
@@ -331,7 +337,7 @@ def _form(
                     value=value,
                     error=shown.errors.get(one.name, ""),
                     is_hidden=not one.is_on_page,
-                    options=_options(site, case, holder, eyes, action, one, matches),
+                    options=_options(site, case, holder, eyes, action, one, matches, others),
                 )
             )
     return FormView(name=action.name, fields=tuple(fields), is_grave=action.is_grave, refusal=shown.refusal)
@@ -353,8 +359,9 @@ def _first_value(case: Case, action: Action, one: Field) -> str:
 
 
 def _options(
-    site: Site, case: Case, holder: Holder, eyes: Eyes, action: Action, one: Field, matches: Sequence[Match]
-) -> tuple[tuple[str, str], ...]:
+    site: Site, case: Case, holder: Holder, eyes: Eyes, action: Action, one: Field, matches: Sequence[Match],
+    others: Mapping[CaseId, Case],
+) -> tuple[tuple[str, str], ...]:  # fmt: skip
     if one.kind == "person":
         return tuple(readers_of(eyes.directory, case))
     if one.kind == "unclaimed":
@@ -365,8 +372,8 @@ def _options(
         )
     if one.kind == "case":
         return tuple(
-            (case_id, " · ".join(_case_words(site, case_id, eyes)))
-            for case_id in _other_cases(site, case, holder, action, matches)
+            (other.case_id, " · ".join(_case_words(other, eyes)))
+            for other in _other_cases(site, case, action, matches, others)
         )
     if one.name == "critical_id":
         declared = {known.critical_id: known for known in case.criticals}
@@ -378,19 +385,16 @@ def _options(
     return tuple((choice, choice if prefix is None else eyes.say(prefix + choice)) for choice in one.choices(case))
 
 
-def _other_cases(site: Site, case: Case, holder: Holder, action: Action, matches: Sequence[Match]) -> Sequence[CaseId]:
+def _other_cases(
+    site: Site, case: Case, action: Action, matches: Sequence[Match], others: Mapping[CaseId, Case]
+) -> Sequence[Case]:
+    """Return the cases that an action may be about besides this one, what matches best first."""
     if action.name == "part-request":
-        return [CaseId(one) for one in case.request.matched_from]
-    others = {
-        one.case_id: one
-        for one in site.desk.open_cases()
-        if one.case_id != case.case_id
-        and holder.may_see(one.site_id)
-        and (action.name != "join-request" or not one.images.studies)
-        and (action.name != "join-study" or one.images.studies)
-    }
-    best = [match.case_id for match in matches if match.case_id in others]
-    return [*best, *(case_id for case_id in others if case_id not in best)]
+        return [site.desk.case(CaseId(one)) for one in case.request.matched_from]
+    has_images = {"join-request": False, "join-study": True}.get(action.name)
+    fit = {key: one for key, one in others.items() if has_images in (None, bool(one.images.studies))}
+    best = dict.fromkeys(match.case_id for match in matches if match.case_id in fit)
+    return [*(fit[key] for key in best), *(one for key, one in fit.items() if key not in best)]
 
 
 CASE_PAGES: Final[tuple[tuple[str, tuple[str, ...], May | None, Handler], ...]] = (

@@ -18,10 +18,10 @@ from oncall.case.unclaimed import UnclaimedStudy
 from oncall.reading.board import ExamKind, Urgency
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import study_name
-from territory.oncall_web.actions import FieldsWrong
 from territory.oncall_web.api import as_json, wrong_fields
 from territory.oncall_web.app import Handler, Site
 from territory.oncall_web.case_page import address
+from territory.oncall_web.doings import FieldsWrong
 from territory.oncall_web.form import MODALITIES, check_request
 
 _ASKED: Final = ("study", "exam", "urgency", "modality", "requester", "onset_at")
