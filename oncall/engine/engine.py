@@ -168,7 +168,12 @@ class Engine:
         return self.case(case_id)
 
     def complete_images(self, case_id: CaseId, now: datetime, *, rule: str, at: datetime | None = None) -> Case:
-        """T1: every image is there. Sets the contract's deadline, assigns, pages."""
+        """T1: every image is there. Sets the contract's deadline, assigns, pages.
+
+        Said of a request that was joined to its study, it is said of the study's case, which is returned.
+        """
+        self._catch_up(now)
+        case_id = rematch.goes_on(self._draft(now), case_id)
 
         def command(case: Case, context: Context) -> Facts:
             policy = self._rules.at(now).reading

@@ -118,6 +118,14 @@ def join_waiting_study(draft: Draft, case_id: CaseId) -> CaseId:
     return case_id
 
 
+def goes_on(draft: Draft, case_id: CaseId) -> CaseId:
+    """Return the case in which a case goes on: itself, unless it was merged into another one."""
+    case = draft.required(case_id)
+    while not case.is_open and case.request.merged_into:
+        case = draft.required(CaseId(case.request.merged_into))
+    return case.case_id
+
+
 def link_study(draft: Draft, case_id: CaseId, study: StudyKey, context: Context, *, reason: str) -> None:
     """Give a study that no case has to a case; said again it changes nothing."""
     case = draft.required(case_id)

@@ -152,3 +152,13 @@ def test_a_request_that_makes_the_case_more_urgent_shortens_its_pages(store: Sto
 
     assert runner.case(SCAN).urgency is Urgency.P1
     assert min(timer.due_at for timer in store.timers_of(SCAN) if timer.kind == "chain") <= waited
+
+
+def test_images_complete_said_of_a_joined_request_is_said_of_the_case_that_has_them(store: Store) -> None:
+    runner = apart(store)
+    runner.join_request(SCAN, ORDER, at(7), actor=PHYSICIAN, reason="same bracelet")
+
+    case = runner.complete_images(ORDER, at(8), rule="radiographer")
+
+    assert (case.case_id, case.images.complete_at) == (SCAN, at(5))
+    assert [one.case_id for one in runner.open_cases(at(8))] == [SCAN]
