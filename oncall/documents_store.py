@@ -1,6 +1,6 @@
 """What people edit, kept by version: the newest published one is in force, older ones explain old decisions.
 
-For: directory, roster and policy documents in ``oncall_document``. Not for: their meaning; a body is
+For: directory and roster documents in ``oncall_document``. Not for: their meaning; a body is
 a canonical JSON text.
 
 Invariants: a version is written once and never changed or deleted; of one kind, publication times only grow, so
@@ -32,7 +32,6 @@ class DocumentKind(StrEnum):
 
     DIRECTORY = "directory"
     ROSTER = "roster"
-    POLICY = "policy"
 
 
 class NothingPublished(Unavailable):

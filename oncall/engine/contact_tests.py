@@ -29,7 +29,7 @@ TEST: Final = "contact_test"
 DONE: Final = "forget"
 PREFIX: Final = "test/"
 _LOOK_EVERY: Final = timedelta(seconds=60)
-_TESTED: Final = (LineKind.DUTY, LineKind.BACKUP, LineKind.SENIOR)
+_TESTED: Final = tuple(LineKind)
 
 Booking = BookBackup
 

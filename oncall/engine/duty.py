@@ -49,8 +49,6 @@ class DutyType(StrEnum):
     MASS_ALERT_STARTED = "mass_alert.started"
     MASS_ALERT_ENDED = "mass_alert.ended"
     MASS_ALERT_REHEARSED = "mass_alert.rehearsed"
-    DOCUMENTS_CHANGED = "documents.changed"
-    ACTION_FAILED = "action.failed"
 
 
 _REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
@@ -100,13 +98,12 @@ class CalledBackup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Duty:
-    """The night beside its cases. ``calls`` counts backup calls, ``was_backup`` are those released again."""
+    """The night beside its cases. ``calls`` counts backup calls, ``released`` are those let go again."""
 
     backups: Mapping[PersonId, CalledBackup] = field(default_factory=dict)
     released: tuple[CalledBackup, ...] = ()
     unavailable: Mapping[PersonId, str] = field(default_factory=dict)
     declined_at: Mapping[PersonId, datetime] = field(default_factory=dict)
-    failed_contacts: frozenset[PersonId] = frozenset()
     calls: int = 0
 
 
@@ -171,10 +168,6 @@ def apply(duty: Duty, event: Event) -> Duty:
         case DutyType.READER_BACK:
             left = {gone: why for gone, why in duty.unavailable.items() if gone != person_id}
             return replace(duty, unavailable=left)
-        case DutyType.CONTACT_TEST_FAILED:
-            return replace(duty, failed_contacts=duty.failed_contacts | {person_id})
-        case DutyType.CONTACT_TEST_ANSWERED:
-            return replace(duty, failed_contacts=duty.failed_contacts - {person_id})
     return duty
 
 

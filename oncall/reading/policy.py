@@ -49,16 +49,12 @@ _DEADLINE: Final[Mapping[Urgency, float]] = MappingProxyType({Urgency.P1: _HOUR,
 _TARGET: Final[Mapping[Urgency, float]] = MappingProxyType(
     {Urgency.P1: 20 * _MINUTE, Urgency.P2: _HOUR, Urgency.P3: _HOUR}
 )
-_ACKNOWLEDGE: Final[Mapping[Urgency, float]] = MappingProxyType(
-    {Urgency.P1: 2 * _MINUTE, Urgency.P2: 5 * _MINUTE, Urgency.P3: 5 * _MINUTE}
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fatigue:
-    """Soft limits on load (§1.10): sustained plan, warning, alarm in cases an hour; alarm in seconds of duty."""
+    """Soft limits on load (§1.10): warning, alarm in cases an hour; alarm in seconds of duty."""
 
-    planned_per_hour: float = 4.0
     warned_per_hour: float = 6.0
     alarmed_per_hour: float = 13.0
     alarmed_after_s: float = 10 * _HOUR
@@ -122,7 +118,6 @@ class ReadingPolicy:
     read_times: Mapping[ExamKind, ReadTime] = field(default_factory=lambda: READ_TIMES)
     deadline_s: Mapping[Urgency, float] = field(default_factory=lambda: _DEADLINE)
     target_s: Mapping[Urgency, float] = field(default_factory=lambda: _TARGET)
-    acknowledge_s: Mapping[Urgency, float] = field(default_factory=lambda: _ACKNOWLEDGE)
     # Verbal report to the trauma team leader (§1.9, SE Scotland).
     verbal_trauma_s: float = 5 * _MINUTE
     open_cases_max: int = 7

@@ -26,7 +26,6 @@ from oncall.rota.calendar import CalendarEvent
 from oncall.rota.model import Line, LineKind
 from oncall.spans import Span
 
-CONTENT_TYPE: Final = "text/calendar; charset=utf-8"
 PRODUCT: Final = "-//Telegarde//on-call roster//FR"
 LINE_PROPERTY: Final = "X-TELEGARDE-LINE"
 PERSON_PROPERTY: Final = "X-TELEGARDE-PERSON"

@@ -47,7 +47,7 @@ def answer(store: MemoryStore, person_id: str, word: str, now: datetime) -> None
     store.messages.answer(status.message.answer_token or "", word, now)
 
 
-EVERYBODY = ["anna", "basile", "boris", "bruno", "serge"]
+EVERYBODY = ["anna", "basile", "boris", "bruno", "coline", "serge"]
 
 
 def test_everybody_whose_duty_begins_is_tested_half_an_hour_before_it() -> None:
