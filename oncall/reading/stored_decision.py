@@ -20,18 +20,18 @@ _PARTS: Final = ("same_patient_s", "same_author_s", "expert_s", "last_resort_s",
 def stored(decision: AssignmentDecision) -> dict[str, Any]:
     """Return what the event of an assignment carries of the decision: candidates, scores, exclusions, forecast.
 
-    Instants are seconds since 1970 UTC, durations seconds, to the millisecond.
+    Instants are seconds since 1970 UTC, durations seconds, to the microsecond of the log's instants.
     """
     return {
         "rule": decision.band.name.lower(),
         "candidates": [one.person_id for one in decision.candidates],
-        "scores": [[one.person_id, _ms(one.total_s), _ms(one.start_s), _parts(one)] for one in decision.candidates],
+        "scores": [[one.person_id, _us(one.total_s), _us(one.start_s), _parts(one)] for one in decision.candidates],
         "exclusions": [[one.person_id, one.rule.value, one.detail] for one in decision.excluded],
         "decided": {
             "previous": decision.previous,
-            "start_s": _ms(decision.predicted_start_s),
-            "done_s": _ms(decision.predicted_done_s),
-            "deadline_s": _ms(decision.deadline_at_s),
+            "start_s": _us(decision.predicted_start_s),
+            "done_s": _us(decision.predicted_done_s),
+            "deadline_s": _us(decision.deadline_at_s),
             "chance": round(decision.chance_of_hour, 4),
             "chance_if_delayed": round(decision.chance_if_delayed, 4),
         },
@@ -75,5 +75,5 @@ def _score(person_id: str, _total_s: float, start_s: float, parts: Mapping[str, 
     return Score(person_id=PersonId(person_id), start_s=start_s, **parts)
 
 
-def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+def _us(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 6)

@@ -207,7 +207,8 @@ def _details(payload: Mapping[str, Any], eyes: Eyes) -> Iterator[str]:
     if payload.get("received") is not None:
         yield f"{payload['received']} {eyes.say('log.images')}"
     for key in _INSTANTS:
-        if payload.get(key) is not None:
+        is_said = key == "target_at_us" and payload.get(key) == payload.get("deadline_at_us")
+        if payload.get(key) is not None and not is_said:
             label = eyes.say({"target_at_us": "case.target", "onset_at_us": "onset_at"}.get(key, "case.due"))
             yield f"{label} {eyes.clock(instant_of_us(payload[key]))}"
     for key in _CASES:
