@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from oncall.directory import LineId
-from oncall.local_time import first_instant
+from oncall.local_time import first_instant, local_day
 from oncall.rota.foreign_turns import PERIODS_MAX, ForeignShift, collisions, joined, strongest
 from oncall.rota.imported import Imported, ImportedShift
 from oncall.rota.person_finder import PersonFinder
@@ -89,7 +89,8 @@ def shifts_from_grafana(
             shifts.append(ImportedShift(line_id=line_id, person_id=person_id, span=one.span))
     if problems:
         raise DocumentInvalid(list(dict.fromkeys(problems)))
-    note = f"schedule {chosen['name'].text()} from {within.start:%Y-%m-%d} to {within.end:%Y-%m-%d}"
+    first, last = (local_day(instant, zone) for instant in (within.start, within.end))
+    note = f"schedule {chosen['name'].text()} from {first} to {last}"
     return Imported(shifts=tuple(shifts), notes=(note,))
 
 

@@ -105,7 +105,8 @@ def shifts_from_opsgenie(
             read.append(ImportedShift(line_id=line_id, person_id=person_id, span=shift.span))
     if problems:
         raise DocumentInvalid(list(dict.fromkeys(problems)))
-    note = f"rotation {chosen.schedule}/{chosen.name} from {within.start:%Y-%m-%d} to {within.end:%Y-%m-%d}"
+    first, last = (local_day(instant, chosen.zone) for instant in (within.start, within.end))
+    note = f"rotation {chosen.schedule}/{chosen.name} from {first} to {last}"
     return Imported(shifts=tuple(read), notes=(note,))
 
 

@@ -172,6 +172,11 @@ def ask(request: SwapRequest, actor: PersonId, now: datetime, context: SwapConte
     for part in (request.given, request.wanted):
         if part is not None:
             _require_owned(part, context)
+    if request.offered_to == frozenset({request.given.person_id}):
+        raise SwapRefused(
+            "On ne peut pas se proposer sa propre garde : nommer quelqu'un d'autre, ou personne.",
+            "A shift cannot be offered to the one who has it; name somebody else, or nobody.",
+        )
     _require_to_come(request, now)
     return replace(request, state=SwapState.OPEN, taken_by=None, changed_by=actor)
 
@@ -327,8 +332,8 @@ def _moved(request: SwapRequest, action: SwapAction, actor: PersonId, now: datet
     following = NEXT.get((request.state, action))
     if following is None:
         raise SwapRefused(
-            f"La demande {request.swap_id} est « {request.state} » : « {action} » n'est plus possible.",
-            f"Request {request.swap_id} is {request.state}: {action} is not possible any more; look at it again.",
+            f"La demande {request.swap_id} est « {request.state} » : « {action} » n'est pas possible dans cet état.",
+            f"Request {request.swap_id} is {request.state}: {action} is not possible then; look at it again.",
         )
     _require_to_come(request, now)
     return replace(request, state=following, changed_by=actor)
@@ -336,10 +341,11 @@ def _moved(request: SwapRequest, action: SwapAction, actor: PersonId, now: datet
 
 def _require(actor: PersonId, allowed: set[PersonId], context: SwapContext, what: str) -> None:
     if actor not in allowed | context.managers:
-        who = ", ".join(sorted(allowed)) or "un responsable"
+        who_fr = ", ".join([*sorted(allowed), "les responsables"])
+        who_en = " or ".join([*sorted(allowed), "managers"])
         raise SwapRefused(
-            f"{actor} ne peut pas faire cela ({what}) : seuls {who} et les responsables le peuvent.",
-            f"{actor} may not {what}: only {', '.join(sorted(allowed)) or 'a manager'} and managers may.",
+            f"{actor} ne peut pas faire cela ({what}) : seuls peuvent le faire {who_fr}.",
+            f"{actor} may not {what}: only {who_en} may.",
         )
 
 

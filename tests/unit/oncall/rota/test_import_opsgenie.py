@@ -178,5 +178,5 @@ def test_a_schedule_that_was_switched_off_is_not_imported() -> None:
 
 
 def test_the_imported_time_is_said() -> None:
-    assert read(export()).notes == ("rotation Radiology/Nights from 2026-10-18 to 2026-11-08",)
+    assert read(export()).notes == ("rotation Radiology/Nights from 2026-10-19 to 2026-11-09",)
     assert WITHIN.start == datetime(2026, 10, 18, 22, tzinfo=UTC)

@@ -185,7 +185,7 @@ def test_approval_is_a_managers_and_asks_the_law_again() -> None:
     busy = replace(ROSTER, plans=(*ROSTER.plans, plan(R2, DAY + timedelta(days=1))))
 
     assert (taken.state, overrides) == (SwapState.TAKEN, ())
-    with pytest.raises(SwapRefused, match="only a manager"):
+    with pytest.raises(SwapRefused, match="may not approve: only managers may"):
         approve(taken, R2, NOW, context())
     with pytest.raises(SwapRefused, match="10 h"):
         approve(taken, CHIEF, NOW, context(busy))
@@ -225,6 +225,11 @@ def test_an_action_that_the_state_table_does_not_have_is_refused(state: SwapStat
     else:
         with pytest.raises(SwapRefused, match=f"is {state}"):
             end(request, action, CHIEF, NOW, context())
+
+
+def test_nobody_is_offered_their_own_shift() -> None:
+    with pytest.raises(SwapRefused, match="cannot be offered to the one who has it"):
+        ask(give_away(offered_to=frozenset({R1})), R1, NOW, context())
 
 
 def test_a_shift_that_has_begun_is_frozen_and_its_request_is_past_due() -> None:
