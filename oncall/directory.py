@@ -4,7 +4,7 @@ A provider (public pool, private company, local group) has hours of its own, so 
 another at 23:30; a site names the providers it turns to, in order (territorial subsidiarity, G4 charter 2025).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import time
 from enum import IntEnum, StrEnum
@@ -163,3 +163,13 @@ class Directory:
     sites: Mapping[SiteId, Site]
     persons: Mapping[PersonId, Person]
     providers: Mapping[ProviderId, Provider]
+
+
+def methods_to_rows(methods: Iterable[ContactMethod]) -> list[list[str]]:
+    """Return contact methods as rows of tables hold them: a list of kind and address each."""
+    return [[method.kind.value, method.address] for method in methods]
+
+
+def methods_of_rows(rows: Iterable[Sequence[str]]) -> tuple[ContactMethod, ...]:
+    """Return the contact methods that `methods_to_rows` wrote."""
+    return tuple(ContactMethod(kind=ChannelKind(kind), address=address) for kind, address in rows)

@@ -32,6 +32,7 @@ from oncall.messages import (
 )
 from oncall.schema import oncall_message as table
 from oncall.schema import oncall_message_event as events
+from oncall.strict_json import canonical
 
 S = MessageState
 
@@ -271,7 +272,7 @@ def _row(message: Message) -> dict[str, Any]:
         "address": message.address,
         "answer_token": message.answer_token,
         "state": str(S.QUEUED),
-        "body": json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+        "body": canonical(body),
         "attempts": 0,
         "due_at_us": microseconds(message.due_at),
     }

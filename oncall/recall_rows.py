@@ -12,11 +12,12 @@ from sqlalchemy import Connection, insert, select, update
 from foundation.errors import Refused
 from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from oncall.case.event import Fact
-from oncall.directory import ChannelKind, ContactMethod, PersonId
+from oncall.directory import PersonId, methods_of_rows, methods_to_rows
 from oncall.engine.duty import DutyType
 from oncall.engine.duty_rows import record_within
 from oncall.plan_blanc import Answer, Recalled, RecallOrder, Reply
 from oncall.schema import oncall_message_event, oncall_recall, oncall_recall_answer
+from oncall.strict_json import canonical
 
 
 def insert_recall(connection: Connection, order: RecallOrder, now: datetime, *, is_drill: bool) -> None:
@@ -36,7 +37,7 @@ def insert_recall(connection: Connection, order: RecallOrder, now: datetime, *, 
             started_at_us=microseconds(now),
             started_by=order.started_by,
             ended_at_us=None,
-            body=json.dumps(_order_to_json(order), sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+            body=canonical(_order_to_json(order)),
         )
     )
     began = DutyType.MASS_ALERT_REHEARSED if is_drill else DutyType.MASS_ALERT_STARTED
@@ -98,10 +99,7 @@ def _order_to_json(order: RecallOrder) -> dict[str, Any]:
         "zone": order.zone,
         "next_method_after_s": order.next_method_after_s,
         "rounds": order.rounds,
-        "people": [
-            [person.person_id, person.language, [[str(method.kind), method.address] for method in person.methods]]
-            for person in order.people
-        ],
+        "people": [[person.person_id, person.language, methods_to_rows(person.methods)] for person in order.people],
     }
 
 
@@ -114,7 +112,7 @@ def _order_from_json(recall_id: str, started_by: str, body: dict[str, Any]) -> R
             Recalled(
                 person_id=PersonId(person_id),
                 language=language,
-                methods=tuple(ContactMethod(kind=ChannelKind(kind), address=address) for kind, address in methods),
+                methods=methods_of_rows(methods),
             )
             for person_id, language, methods in body["people"]
         ),

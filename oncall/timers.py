@@ -23,6 +23,7 @@ from foundation.errors import TelegardeError
 from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds
 from oncall.case.event import CaseId
 from oncall.schema import oncall_timer
+from oncall.strict_json import canonical
 
 LEASE_S: Final = 10.0
 """How long a worker may think about a due timer, and so how late it is acted on when that worker dies."""
@@ -162,7 +163,7 @@ class SqlTimers:
             "kind": timer.kind,
             "case_id": timer.case_id,
             "due_at_us": microseconds(timer.due_at),
-            "payload": json.dumps(timer.payload, sort_keys=True, separators=(",", ":")),
+            "payload": canonical(timer.payload),
             "leased_by": None,
             "leased_until_us": None,
         }

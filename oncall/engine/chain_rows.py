@@ -10,7 +10,7 @@ from typing import Any
 from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from oncall.case.event import CaseId
 from oncall.chain import Cause, Chain, ChainState, Paged, Subject
-from oncall.directory import ChannelKind, ContactMethod, PersonId, SiteId
+from oncall.directory import PersonId, SiteId, methods_of_rows, methods_to_rows
 from oncall.ladder import Ladder, Purpose, Step, Target
 from oncall.ladder_documents import ladder_to_json
 from oncall.reading.board import Urgency
@@ -81,7 +81,7 @@ def _ladder_from_json(row: Mapping[str, Any]) -> Ladder:
 def _paged_to_json(paged: Paged) -> dict[str, Any]:
     return {
         "person_id": paged.person_id,
-        "methods": [[method.kind.value, method.address] for method in paged.methods],
+        "methods": methods_to_rows(paged.methods),
         "used": list(paged.used),
         "failed": sorted(paged.failed),
         "replaced": paged.replaced,
@@ -91,7 +91,7 @@ def _paged_to_json(paged: Paged) -> dict[str, Any]:
 def _paged_from_json(row: Mapping[str, Any]) -> Paged:
     return Paged(
         person_id=PersonId(row["person_id"]),
-        methods=tuple(ContactMethod(kind=ChannelKind(kind), address=address) for kind, address in row["methods"]),
+        methods=methods_of_rows(row["methods"]),
         used=tuple(row["used"]),
         failed=frozenset(row["failed"]),
         replaced=row["replaced"],

@@ -15,7 +15,7 @@ from typing import Any, Final
 from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from oncall import contact_test
 from oncall.contact_test import BookBackup, ContactTest, ContactTestPage, ContactTestPolicy, ContactTestState
-from oncall.directory import ChannelKind, ContactMethod, LineId, PersonId
+from oncall.directory import LineId, PersonId, methods_of_rows, methods_to_rows
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.messages import MessageState, Settled
@@ -148,7 +148,7 @@ def _to_json(test: ContactTest) -> dict[str, Any]:
         "line_id": test.line_id,
         "shift_starts_at_us": microseconds(test.shift_starts_at),
         "answer_by_us": microseconds(test.answer_by),
-        "methods": [[method.kind.value, method.address] for method in test.methods],
+        "methods": methods_to_rows(test.methods),
         "next_alarm_at_us": microseconds_or_none(test.next_alarm_at),
         "tried": test.tried,
         "failed": test.failed,
@@ -162,7 +162,7 @@ def _from_json(row: Mapping[str, Any]) -> ContactTest:
         line_id=LineId(row["line_id"]),
         shift_starts_at=instant_of_us(row["shift_starts_at_us"]),
         answer_by=instant_of_us(row["answer_by_us"]),
-        methods=tuple(ContactMethod(kind=ChannelKind(kind), address=address) for kind, address in row["methods"]),
+        methods=methods_of_rows(row["methods"]),
         next_alarm_at=instant_of_us_or_none(row["next_alarm_at_us"]),
         tried=row["tried"],
         failed=row["failed"],

@@ -111,13 +111,7 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
     is_late = case.is_ready and case.reading.claimed_by is None and deadline_at is not None and deadline_at < draft.now
     if is_late and Clock.REPORT.value in timer.payload.get("said", ()) and _is_quiet(case):
         # Somebody was found, and has not opened it since the last look.
-        paging.begin(
-            draft,
-            draft.case(case.case_id),
-            Cause.DEADLINE_MISSED,
-            mark="d",
-            ladder=draft.rules.ladder_for(Purpose.LATE),
-        )
+        _tell_of_late(draft, draft.case(case.case_id))
     is_said = any(clock.startswith(Clock.CRITICAL) for clock in timer.payload.get("said", ()))
     if is_said and _is_critical_overdue(case, draft.now) and paging.running_chain(case, CRITICAL) is None:
         # Whoever answered has not brought it to a clinician.
@@ -173,13 +167,12 @@ def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
     is_unopened = case.reading.claimed_by is None
     is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)
     if is_urgent and is_unopened and paging.running_chain(case, "d") is None:
-        paging.begin(
-            draft,
-            draft.case(case.case_id),
-            Cause.DEADLINE_MISSED,
-            mark="d",
-            ladder=draft.rules.ladder_for(Purpose.LATE),
-        )
+        _tell_of_late(draft, draft.case(case.case_id))
+
+
+def _tell_of_late(draft: Draft, case: Case) -> None:
+    ladder = draft.rules.ladder_for(Purpose.LATE)
+    paging.begin(draft, case, Cause.DEADLINE_MISSED, mark="d", ladder=ladder)
 
 
 def _said(draft: Draft, key: str) -> dict[str, Any]:

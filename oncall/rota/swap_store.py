@@ -17,6 +17,7 @@ from oncall.directory import LineId, PersonId
 from oncall.rota.swaps import SwapPart, SwapRequest, SwapState
 from oncall.schema import oncall_swap
 from oncall.spans import Span
+from oncall.strict_json import canonical
 
 # Open requests that a reader of the list is shown; a pool has a handful.
 _LISTED_MAX: Final = 1000
@@ -108,7 +109,7 @@ def _row(request: SwapRequest, now: datetime) -> dict[str, Any]:
 
 
 def _body(request: SwapRequest) -> str:
-    return json.dumps(values_of(request), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return canonical(values_of(request))
 
 
 def _part_values(part: SwapPart) -> dict[str, Any]:
