@@ -99,6 +99,8 @@ def test_a_ladder_that_asks_others_already_is_not_begun_again_for_a_moved_study(
     moved(runner, at(12))
 
     assert messages(store, ORDER)
+    started = [event.fact.payload for event in store.events_of(ORDER) if event.type == "escalation.started"]
+    assert "assigned_reader" not in [payload.get("step") for payload in started]
     first = messages(store, SCAN)[0].split("/")[3]
     assert first not in {key.split("/")[3] for key in messages(store, ORDER)}
 
@@ -113,6 +115,8 @@ def test_a_reader_who_may_not_read_for_the_other_hospital_is_replaced_by_one_who
 
     assert after.reading.assigned_to == "boris"
     assert after.images.complete_at == at(5)
+    # Somebody without a licence there is not even asked.
+    assert {key.split("/")[3] for key in messages(store, ORDER)} == {"boris"}
 
 
 def test_images_that_are_still_coming_are_complete_in_the_case_that_they_went_to(store: Store) -> None:
