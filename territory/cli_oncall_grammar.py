@@ -197,6 +197,9 @@ def _add_plan_blanc(commands: _Commands) -> None:
 def _add_recall_end(commands: _Commands) -> None:
     command = _command(commands, "recall-end", "End a recall: nobody is called any more, and who was is told.")
     command.add_argument("recall", metavar="RECALL", help="its identifier, as plan-blanc and the page show it")
+    command.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who ends it (default: %(default)s)"
+    )
 
 
 _CASE_HELP: Final = "its identifier, or the six characters of an open case"

@@ -123,7 +123,7 @@ def _end(arguments: argparse.Namespace, clock: Clock) -> int:
     with open_database(arguments) as database, database.write(durable=True) as connection:
         if order_of(connection, arguments.recall) is None:
             raise Refused(f"no recall {arguments.recall}; the page /oncall/plan-blanc lists them")
-        is_ended = recall_store.end(connection, arguments.recall, now, sender)
+        is_ended = recall_store.end(connection, arguments.recall, now, sender, by=arguments.by)
     is_told = running_node(data_dir) is not None
     answer(
         arguments,

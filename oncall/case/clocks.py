@@ -121,12 +121,6 @@ def read_clocks(case: Case, now: datetime, targets: ClockTargets = DEFAULT_TARGE
     return tuple(reading for reading in readings if reading is not None)
 
 
-def next_due(case: Case, now: datetime, targets: ClockTargets = DEFAULT_TARGETS) -> Reading | None:
-    """Return the running clock that is due first, overdue ones included; None when none has a target."""
-    running = [one for one in read_clocks(case, now, targets) if one.is_running and not one.is_paused and one.due_at]
-    return min(running, key=lambda one: (one.due_at or now, one.clock), default=None)
-
-
 def late_images_s(case: Case, now: datetime) -> float | None:
     """Return how long ago the first late instance came: a sub-clock that is shown, C4 runs on. None without one."""
     since = case.images.late_since

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from foundation.errors import PeerError
-from oncall.case.clocks import read_clocks
+from oncall.case.clocks import late_images_s, read_clocks
 from oncall.case.event import CaseId
 from oncall.case.state import Case
 from territory.oncall_web.access import Holder, May
@@ -157,6 +157,8 @@ def as_json(case: Case, now: datetime) -> dict[str, Any]:
         "deadline_at": None if deadline is None else deadline.isoformat(),
         "target_at": None if target is None else target.isoformat(),
         "clocks": clocks,
+        # Images that came after the last one was thought to be there: their own time, while the hour runs on.
+        "late_images_s": late_images_s(case, now),
         "events": case.seq,
         "head_hash": case.head_hash,
     }

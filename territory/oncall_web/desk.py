@@ -240,11 +240,11 @@ class Desk:
                 return board_of_drill(connection, order)
             return recall_store.board_of(connection, recall_id)
 
-    def end_recall(self, recall_id: str) -> bool:
+    def end_recall(self, recall_id: str, actor: Actor) -> bool:
         """End a recall: nobody is called any more, and who was is told. False when it is not running."""
         now = self.now()
         with self._database.write(durable=True) as connection:
-            return recall_store.end(connection, recall_id, now, self._sender)
+            return recall_store.end(connection, recall_id, now, self._sender, by=actor.who)
 
     def recalls(self) -> list[tuple[str, bool]]:
         """Return the newest recalls: id, and whether a drill."""

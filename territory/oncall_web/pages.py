@@ -145,10 +145,10 @@ def plan_blanc(site: Site, request: Request, holder: Holder, sent: dict[str, Any
 
 def recall_board(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
     """Show who was called, how, what they say and when they come; its button ends the recall."""
-    del sent, holder
+    del sent
     recall_id = str(request.path_params["recall_id"])
     if request.method == "POST":
-        site.desk.end_recall(recall_id)
+        site.desk.end_recall(recall_id, holder.actor())
         return RedirectResponse(f"/oncall/plan-blanc/{recall_id}", status_code=HTTPStatus.SEE_OTHER)
     board = site.desk.recall_board(recall_id)
     rules = site.desk.in_force()

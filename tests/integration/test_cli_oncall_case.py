@@ -123,10 +123,13 @@ def test_a_recall_is_ended_once_from_the_command_line(give: Command, data: Path)
     with closing(Database(sqlite_url(data / "index.sqlite"))) as database, database.write(durable=True) as connection:
         recall_store.start(connection, order, NOW, SENDER)
 
-    first, out = give("recall-end", "r-1", "--json")
+    first, out = give("recall-end", "r-1", "--json", "--by", "c01")
     again, _ = give("recall-end", "r-1", "--json")
 
     assert (first, again) == (0, 1)
     assert json.loads(out) == {"recall_id": "r-1", "ended_now": True, "node_serves": False}
+    with closing(Database(sqlite_url(data / "index.sqlite"))) as database:
+        said = [event.fact.payload for _, event in SqlStore(database).events_after(0) if event.type.startswith("mass_")]
+    assert [(one["recall_id"], one["by"]) for one in said] == [("r-1", "test"), ("r-1", "c01")]
     with pytest.raises(Refused, match="no recall r-2"):
         give("recall-end", "r-2")

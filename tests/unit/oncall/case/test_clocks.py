@@ -8,7 +8,7 @@ import pytest
 from foundation.instants import microseconds
 from oncall.case import commands as ask
 from oncall.case import commands_report as report
-from oncall.case.clocks import Clock, Reading, late_images_s, next_due, read_clocks
+from oncall.case.clocks import Clock, Reading, late_images_s, read_clocks
 from oncall.case.commands import Context
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
@@ -190,19 +190,6 @@ def test_a_closed_case_has_nothing_that_still_runs() -> None:
 
     assert all(not one.is_running for one in read_clocks(whole_story().case, after(500)))
     assert all(not one.is_running for one in read_clocks(withdrawn.case, after(500)))
-
-
-def test_the_clock_that_is_due_first_comes_first_overdue_or_not() -> None:
-    story = Story()
-    story.opened(onset_at=after(-200))
-    story.append(ask.send_protocol(story.case, at(1), author=ANNE, protocol_id="p"))
-    story.complete(10)
-    story.assigned(ANNE, 11)
-
-    first = next_due(story.case, after(40))
-
-    assert first is not None
-    assert (first.clock, first.is_missed(after(40))) == (Clock.ACKNOWLEDGEMENT, True)
 
 
 def test_a_case_across_the_october_clock_change_takes_the_minutes_that_passed() -> None:
