@@ -20,8 +20,9 @@ from oncall.case.clocks import read_clocks
 from oncall.case.event import CaseId, Event
 from oncall.case.state import OPENING, Case, fold
 from oncall.engine.sql_store import SqlStore
+from oncall.language import Language
 from oncall.notify import case_code
-from oncall.reading.explanation import Language, why, why_not
+from oncall.reading.explanation import why, why_not
 from territory.cli_oncall_place import InForce, load_in_force, local_text, open_database
 from territory.cli_output import answer
 from territory.cli_tables import print_rows

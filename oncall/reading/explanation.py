@@ -5,23 +5,15 @@ name people and rules, never a patient; instants are given relative to the decis
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Final
 
 from oncall.directory import Directory, PersonId
+from oncall.language import Language
 from oncall.reading.assignment import AssignmentDecision, Cause
 from oncall.reading.eligibility import Exclusion, Rule
 from oncall.reading.forecast import Forecast, Reason
 from oncall.reading.order import Band
 from oncall.reading.planning import Score
-
-
-class Language(StrEnum):
-    """Languages of explanations."""
-
-    FRENCH = "fr"
-    ENGLISH = "en"
-
 
 _FR, _EN = Language.FRENCH, Language.ENGLISH
 

@@ -24,8 +24,9 @@ from oncall.case.regions import CriticalState, IdentityState, ImagesState, Readi
 from oncall.case.state import Case, fold
 from oncall.directory import PersonId
 from oncall.engine.paging import SILENCE
+from oncall.language import Language
 from oncall.notify import case_code
-from oncall.reading.explanation import Language, why, why_forecast, why_not
+from oncall.reading.explanation import why, why_forecast, why_not
 from territory.oncall_web import case_view
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import Field, readers_of, studies_by_name, study_name

@@ -15,9 +15,10 @@ from foundation import log
 from foundation.errors import Refused
 from oncall.case.event import CaseId
 from oncall.directory import SiteId
+from oncall.language import Language
 from oncall.notify import case_code
 from oncall.reading.board import ExamKind, Urgency
-from oncall.reading.explanation import Language, why_forecast
+from oncall.reading.explanation import why_forecast
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.app import COOKIE, Handler, Site, new_id
 from territory.oncall_web.case_page import address

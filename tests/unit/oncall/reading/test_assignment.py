@@ -3,10 +3,11 @@
 import dataclasses
 
 from oncall.directory import PersonId
+from oncall.language import Language
 from oncall.reading.assignment import Cause, decide, next_case
 from oncall.reading.board import ExamKind, Urgency
 from oncall.reading.eligibility import Rule
-from oncall.reading.explanation import Language, why, why_not
+from oncall.reading.explanation import why, why_not
 from oncall.reading.order import Band
 from oncall.reading.policy import DEFAULT
 from tests.unit.oncall.reading.boards import NOW_S, board, case, directory, everybody, person, reader

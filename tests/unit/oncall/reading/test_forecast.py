@@ -5,8 +5,9 @@ import dataclasses
 import pytest
 
 from oncall.directory import PersonId
+from oncall.language import Language
 from oncall.reading.board import Board, ExamKind
-from oncall.reading.explanation import Language, why_forecast
+from oncall.reading.explanation import why_forecast
 from oncall.reading.forecast import Reason, forecast
 from oncall.reading.policy import DEFAULT
 from tests.unit.oncall.reading.boards import NOW_S, backup, board, case, directory, everybody, person, reader

@@ -8,8 +8,9 @@ import pytest
 
 from oncall.case.event import GENESIS_HASH, CaseId, Event, Fact
 from oncall.case.vocabulary import check
+from oncall.language import Language
 from oncall.reading.assignment import AssignmentDecision, decide
-from oncall.reading.explanation import Language, why
+from oncall.reading.explanation import why
 from oncall.reading.policy import DEFAULT
 from oncall.reading.stored_decision import restored, stored
 from tests.unit.oncall.reading.boards import board, case, everybody, person, reader

@@ -1,0 +1,1 @@
+"""The report: what it says, its drafts, its signed versions, its templates."""
