@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -87,6 +88,12 @@ class Workers:
         self.processes[place].wait()
         self.processes[place] = self._start(fault)
 
+    def stop_for(self, place: int, pause: threading.Event, seconds: float) -> None:
+        """Stop one in the middle of whatever it does, and let it go on later: its clock then jumps."""
+        self.processes[place].send_signal(signal.SIGSTOP)
+        pause.wait(seconds)
+        self.processes[place].send_signal(signal.SIGCONT)
+
     def replace_dead(self) -> None:
         """Start another for each that has killed itself."""
         for place, process in enumerate(self.processes):
@@ -100,26 +107,61 @@ def is_over(store: SqlStore) -> bool:
     return all(EscalationState.EXHAUSTED in {one.state for one in case.escalations} for case in cases)
 
 
-def test_each_due_action_happens_once_whichever_of_two_engines_is_killed_when(url: str, database: Database) -> None:
-    store = SqlStore(database)
-    runner = engine(store, worker="opener")
+@pytest.fixture
+def store(database: Database) -> SqlStore:
+    """Return a store with cases that nobody will answer for."""
+    opened = SqlStore(database)
+    runner = engine(opened, worker="opener")
     runner.run_due(BEGIN)
     for number in range(CASES):
         ready_case(runner, f"C{number}", BEGIN, urgency=Urgency.P1, exam=ExamKind.STROKE)
+    return opened
+
+
+def test_each_due_action_happens_once_whichever_of_two_engines_is_killed_when(
+    url: str, database: Database, store: SqlStore
+) -> None:
     dice = random.Random(20261024)  # a seed, no secret
 
     moment = threading.Event()
-    deadline_s = time.monotonic() + PATIENCE_S
     with Workers(url) as workers:
         for turn in range(KILLS):
             moment.wait(dice.uniform(0.8, 2.5))
             workers.replace_dead()
             point = faults.ENGINE_POINTS[turn % len(faults.ENGINE_POINTS)]
             workers.kill(turn % 2, f"{point}:{dice.randint(1, 6)}")
-        while not is_over(store) and time.monotonic() < deadline_s:
-            moment.wait(0.2)
-            workers.replace_dead()
+        wait_until_over(store, workers)
 
+    assert_all_happened_once(database, store)
+
+
+def test_each_due_action_happens_once_though_engines_are_stopped_and_go_on(
+    url: str, database: Database, store: SqlStore
+) -> None:
+    """Half a minute to ten minutes of the night each: leases run out meanwhile, and the other engine acts."""
+    dice = random.Random(7)  # a seed, no secret
+
+    moment = threading.Event()
+    with Workers(url) as workers:
+        for turn in range(5):
+            moment.wait(dice.uniform(0.1, 0.6))
+            workers.stop_for(turn % 2, moment, dice.choice([0.5, 1.0]))
+        workers.stop_for(0, moment, 10.0 * 60.0 / SPEED / 2)
+        wait_until_over(store, workers)
+
+    assert_all_happened_once(database, store)
+
+
+def wait_until_over(store: SqlStore, workers: Workers) -> None:
+    """Wait until the hospital is alarmed about every case; who has died is replaced."""
+    moment, deadline_s = threading.Event(), time.monotonic() + PATIENCE_S
+    while not is_over(store) and time.monotonic() < deadline_s:
+        moment.wait(0.2)
+        workers.replace_dead()
+
+
+def assert_all_happened_once(database: Database, store: SqlStore) -> None:
+    """Check logs, steps and messages of every case."""
     verify(database)
     for number in range(CASES):
         events = store.events_of(CaseId(f"C{number}"))

@@ -20,7 +20,7 @@ from oncall.case import commands as ask
 from oncall.case import commands_report as report
 from oncall.case.clocks import Clock, read_clocks
 from oncall.case.commands import Context, Facts
-from oncall.case.event import CaseId, Event, Fact
+from oncall.case.event import CaseId, Event, Fact, chained
 from oncall.case.log import ChainBroken, MemoryCaseLog, body_of, event_of, verify_chain
 from oncall.case.matching import attach_request, detach_request, move_study
 from oncall.case.regions import EscalationState, ReadingState, StudyKey
@@ -331,6 +331,27 @@ def test_an_event_that_is_altered_dropped_or_moved_is_found_at_its_place(
         verify_chain(SCAN, events)
 
     assert found.value.seq == at + 1
+
+
+@given(stories, st.data())
+@settings(max_examples=30, deadline=None)
+def test_an_event_written_anew_with_a_hash_of_its_own_is_found_at_the_next(
+    story: list[Step], data: st.DataObject
+) -> None:
+    events = list(told(story).log.events(SCAN))
+    if len(events) < 2:
+        return
+    at = data.draw(st.integers(0, len(events) - 2))
+    event = events[at]
+    forged = replace(event.fact, actor=replace(event.fact.actor, who="somebody else"))
+    events[at] = chained(
+        SCAN, event.seq, event.prev_hash, forged, recorded_at=event.recorded_at, event_id=event.event_id
+    )
+
+    with pytest.raises(ChainBroken) as found:
+        verify_chain(SCAN, events)
+
+    assert found.value.seq == at + 2
 
 
 def altered(event: Event, how: str) -> Event | None:

@@ -125,6 +125,20 @@ def test_setting_a_timer_anew_replaces_it_and_takes_it_from_whoever_leased_it(pl
         assert timers.next_due_at() == NOW + timedelta(seconds=60)
 
 
+def test_a_timer_set_anew_and_leased_again_is_not_taken_by_what_was_leased_before(
+    place: InMemory | InDatabase,
+) -> None:
+    with place.transaction() as timers:
+        timers.put(timer("watch:C1", seconds=-60))
+        (held,) = timers.lease_due(NOW, worker="one")
+    with place.transaction() as timers:
+        timers.put(timer("watch:C1"))
+        assert timers.lease_due(NOW, worker="one") == (timer("watch:C1"),)
+
+    with pytest.raises(TimerNotHeld), place.transaction() as timers:
+        timers.take(held, worker="one")
+
+
 def test_a_cancelled_timer_is_never_due(place: InMemory | InDatabase) -> None:
     with place.transaction() as timers:
         timers.put(timer("ack:C1"))

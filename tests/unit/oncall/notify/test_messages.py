@@ -249,6 +249,23 @@ def test_a_sender_that_lost_its_lease_changes_nothing_but_is_traced(queue: Queue
     assert happened(queue) == ["queued", "sending", "unknown", "late_sent"]
 
 
+def test_a_late_sender_does_not_settle_what_another_holds_now(queue: Queue) -> None:
+    with queue() as messages:
+        messages.enqueue(message(channel=ChannelKind.SMS), NOW)
+    lease(queue, worker="w1", channel=ChannelKind.SMS)
+    with queue() as messages:
+        messages.interrupted(LATER, repeatable=REPEATABLE)
+    lease(queue, LATER, worker="w2", channel=ChannelKind.SMS)
+
+    with queue() as messages:
+        late = messages.settle("c1/1/0.0/p1/0", NotSent(reason="refused"), LATER, worker="w1", is_repeatable=True)
+        assert late is None
+        now = messages.settle("c1/1/0.0/p1/0", Sent(), LATER, worker="w2", is_repeatable=True)
+
+    assert now is not None
+    assert now.state is MessageState.SENT
+
+
 @pytest.mark.parametrize(
     ("outcome", "is_repeatable", "attempts_max", "expected"),
     [
