@@ -294,6 +294,17 @@ def test_complaint_7_a_swap_that_breaks_the_law_of_rest_is_refused_with_rule_and
     assert "night" in str(refused.value)
 
 
+def test_complaint_7_what_the_law_forbids_does_not_wait_for_approval_to_be_refused() -> None:
+    planned = nightly()
+    context, hers, request = tomorrow(planned)
+    night_before = next(one for one in year(planned)[0].shifts if one.span.end.date() == hers.span.start.date())
+
+    with pytest.raises(SwapRefused) as refused:
+        take(replace(request, needs_approval=True), night_before.person_id, night_before.person_id, BEGIN, context)
+
+    assert {one.rule for one in refused.value.violations} >= {LegalRule.REST_11_H}
+
+
 def test_complaint_7_a_manager_can_act_for_those_concerned() -> None:
     """Grafana OnCall #3132, #3106."""
     context, _, request = tomorrow(nightly())
