@@ -82,7 +82,7 @@ class Signature:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedVersion:
-    """A version with its proof: SHA-256 ``digest`` in lower-case hexadecimal, an RFC 3161 response as ``time_stamp``."""
+    """A version with its proof: SHA-256 ``digest`` in lower-case hexadecimal; ``time_stamp`` is an RFC 3161 answer."""
 
     version: ReportVersion
     digest: str
