@@ -11,9 +11,12 @@ from oncall.case import commands
 from oncall.case.event import Actor, CaseId
 from oncall.case.regions import IdentityState, RequestState, StudyKey
 from oncall.engine.engine import Engine
-from oncall.engine.ports import MemoryStore, Store
+from oncall.engine.ports import Store
 from oncall.reading.board import ExamKind, Urgency
-from tests.harness.small_territory import BEGIN, at, engine, in_force, memory_store, request, run_until
+from tests.harness.small_territory import BEGIN, at, engine, in_force, request, run_until
+
+# What both databases do with it is in tests/properties/test_engine_rematch.py.
+pytestmark = pytest.mark.parametrize("store", ["memory"], indirect=True)
 
 ALERT: Final = CaseId("samu-1")
 ORDER: Final = CaseId("order-1")
@@ -83,8 +86,8 @@ def test_a_request_with_the_id_of_an_announcement_is_that_case(store: Store) -> 
     ],
     ids=["another hospital", "another exam", "another time"],
 )
-def test_a_request_for_somebody_else_is_a_case_of_its_own(other: commands.NewRequest) -> None:
-    runner = announced(memory_store())
+def test_a_request_for_somebody_else_is_a_case_of_its_own(store: Store, other: commands.NewRequest) -> None:
+    runner = announced(store)
 
     opened = runner.open_case(ORDER, other, at(20))
 
@@ -92,8 +95,8 @@ def test_a_request_for_somebody_else_is_a_case_of_its_own(other: commands.NewReq
     assert runner.case(ALERT).request.state is RequestState.DRAFTED
 
 
-def test_of_two_who_are_announced_alike_none_is_guessed() -> None:
-    runner = announced(memory_store())
+def test_of_two_who_are_announced_alike_none_is_guessed(store: Store) -> None:
+    runner = announced(store)
     second = replace(request(exam=ExamKind.STROKE, urgency=Urgency.P1), patient_key="", expected_at=at(30))
     runner.open_pre_alert(CaseId("samu-2"), second, at(6), actor=SAMU)
 
@@ -121,8 +124,7 @@ def test_nobody_is_announced_into_a_closed_case(store: Store) -> None:
         runner.open_pre_alert(ALERT, request(), at(11), actor=SAMU)
 
 
-def test_a_case_that_was_forgotten_and_is_opened_again_elsewhere_has_its_alarms_acted_on() -> None:
-    store: MemoryStore = memory_store()
+def test_a_case_that_was_forgotten_and_is_opened_again_elsewhere_has_its_alarms_acted_on(store: Store) -> None:
     runner = announced(store)
     runner.execute(ALERT, lambda case, context: commands.withdraw(case, context, motive="turned back"), at(6))
     # Both engines begin long after: they have not read the log of what was closed by then.

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
+import pytest
+
 from oncall.case import commands_report
 from oncall.case.commands import Context, Facts
 from oncall.case.event import CaseId
@@ -13,6 +15,9 @@ from oncall.engine.engine import Command, Engine
 from oncall.engine.paging import running_chain
 from oncall.engine.ports import Store
 from tests.harness.small_territory import at, engine, ready_case, run_until
+
+# Facts like any others: what databases do with them is tested with the store.
+pytestmark = pytest.mark.parametrize("store", ["memory"], indirect=True)
 
 CASE: Final = CaseId("C1")
 

@@ -17,6 +17,9 @@ from oncall.engine.ports import Store
 from oncall.reading.board import Urgency
 from tests.harness.small_territory import BEGIN, at, engine, request, run_until
 
+# What both databases do with it is in tests/properties/test_engine_rematch.py.
+pytestmark = pytest.mark.parametrize("store", ["memory"], indirect=True)
+
 SCAN: Final = CaseId("study-1")
 ORDER: Final = CaseId("order-1")
 STUDY: Final = StudyKey("NORTH", "1.2.3")

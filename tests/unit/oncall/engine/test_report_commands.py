@@ -14,6 +14,9 @@ from oncall.engine.engine import Engine
 from oncall.engine.ports import Store
 from tests.harness.small_territory import at, engine, ready_case
 
+# Facts of a case like any others: one database is enough.
+pytestmark = pytest.mark.parametrize("store", ["memory", "sqlite"], indirect=True)
+
 CASE: Final = CaseId("C1")
 UID: Final = "1.2.9"
 READER: Final = Actor(who="anna", role="reader")

@@ -96,6 +96,7 @@ def test_a_person_who_calls_it_an_emergency_starts_the_hour_at_its_last_image(st
         runner.open_for_study(STUDY, request(), at(26), actor=PHYSICIAN)
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_images_that_come_later_are_late_in_the_case_that_took_it(store: Store) -> None:
     runner, archive = day(store)
     archive.stored(at(5))
@@ -129,6 +130,7 @@ def test_a_request_that_comes_later_finds_its_study_and_gives_no_minute_away(sto
     assert runner.unclaimed_studies(at(30)) == []
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_all_studies_of_an_accession_number_come_to_the_request_and_no_other_does(store: Store) -> None:
     runner, archive = day(store)
     archive.stored(at(5))
@@ -144,6 +146,7 @@ def test_all_studies_of_an_accession_number_come_to_the_request_and_no_other_doe
     assert [kept.study.study_instance_uid for kept in runner.unclaimed_studies(at(8))] == ["1.2.5"]
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_a_study_that_only_may_be_the_requests_is_proposed_and_linked_by_a_person(store: Store) -> None:
     runner, archive = day(store)
     archive.description = StudyDescription()
@@ -160,6 +163,7 @@ def test_a_study_that_only_may_be_the_requests_is_proposed_and_linked_by_a_perso
     assert runner.link_study(ORDER, STUDY, at(12), actor=PHYSICIAN, reason="bracelet read") == linked
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_a_study_of_another_patient_is_not_linked_by_anybody(store: Store) -> None:
     runner, archive = day(store)
     archive.description = StudyDescription(patient_key="key-of-another")
@@ -171,6 +175,7 @@ def test_a_study_of_another_patient_is_not_linked_by_anybody(store: Store) -> No
         runner.link_study(ORDER, STUDY, at(11), actor=PHYSICIAN, reason="mistake")
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_a_study_under_two_patients_is_blocked_in_the_case_that_takes_it(store: Store) -> None:
     runner, archive = day(store)
     archive.stored(at(5))
@@ -182,6 +187,7 @@ def test_a_study_under_two_patients_is_blocked_in_the_case_that_takes_it(store: 
     assert case.identity.state is IdentityState.BLOCKED
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_the_second_patient_under_one_study_uid_is_another_study(store: Store) -> None:
     runner, archive = day(store)
     archive.stored(at(5))
@@ -244,6 +250,7 @@ def test_what_the_scanner_calls_an_unannounced_study_may_raise_it_and_never_lowe
     assert (case.exam, case.urgency, case.needs) == (exam, urgency, needs)
 
 
+@pytest.mark.parametrize("store", ["memory"], indirect=True)
 def test_images_that_a_relay_brings_late_are_complete_at_once_and_not_at_the_next_review(store: Store) -> None:
     rule = EmergencyRule(name="ct", modalities=frozenset({"CT"}))
     runner, archive = day(store, IntakePolicy(version="night", rules=(rule,)))
