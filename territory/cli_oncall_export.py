@@ -125,7 +125,7 @@ def _hand_over(arguments: argparse.Namespace, text: str, result: dict[str, Any])
         path: Path = arguments.output
         try:
             # As bytes: iCalendar and CSV end their lines with CR LF, whatever the machine's habit.
-            path.write_bytes(text.encode())
+            _write(path, text.encode())
         except OSError as error:
             raise Refused(f"cannot write {path}: {error.strerror}; choose another --output") from error
         answer(arguments, {**result, "output": str(path)}, title=f"Written: {path}")
@@ -134,3 +134,18 @@ def _hand_over(arguments: argparse.Namespace, text: str, result: dict[str, Any])
     else:
         print(text, end="")
     return 0
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: half a feed would be a roster in which nobody is on call."""
+    if path.exists() and not path.is_file():
+        # A device or a pipe has nothing to be put in the place of.
+        path.write_bytes(content)
+        return
+    part = path.with_name(f"{path.name}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

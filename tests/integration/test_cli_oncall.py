@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -435,3 +437,21 @@ def test_shifts_outside_of_the_time_asked_for_are_counted(data: Path, oncall: Co
     table.write_text("line_id,person_id,start,end\nsenior,r05,2026-02-10T18:30+01:00,2026-02-11T08:30+01:00\n")
 
     assert oncall("import", data, str(table))[1]["notes"] == ["1 shifts outside of --from and --to were left out"]
+
+
+def test_an_export_that_cannot_be_written_whole_leaves_the_old_one(made: Path, tmp_path: Path) -> None:
+    feed = tmp_path / "feed.ics"
+    feed.write_text("the old one")
+
+    # Files may grow to 100 KiB; the feed has 2 MB.
+    limited = ("bash", "-c", 'ulimit -f 100; exec "$@"', "bash", sys.executable, "-m", "territory.cli")
+    done = subprocess.run(
+        [*limited, "oncall", "export", "--data", str(made), "--output", str(feed)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, feed.read_text()) == (2, "the old one"), done.stderr
+    assert "choose another --output" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["feed.ics"]
