@@ -91,7 +91,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; gives the exit status: 2 for a night file that cannot be played."""
+    """Run the benchmark; gives the exit status: 2 for a night file that cannot be played or an outcome that cannot be written."""
     parsed = parse_arguments(arguments)
     console = reports.make_console()
     if parsed.night is not None:
@@ -106,6 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         except BadNightFile as error:
             print(error, file=sys.stderr)
+            return 2
+        except OSError as error:
+            print(f"cannot write {error.filename or 'the outcome'}: {error.strerror}", file=sys.stderr)
             return 2
     quick = parsed.quick
     plan = matrix.Plan(

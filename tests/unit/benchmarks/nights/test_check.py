@@ -210,3 +210,13 @@ def test_readers_that_make_no_sense_are_refused(readers: str, capsys: pytest.Cap
         nights.main([f"--readers={readers}", "--quick"])
 
     assert "readers until 00:30" in capsys.readouterr().err
+
+
+def test_an_outcome_that_cannot_be_written_ends_with_status_2_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night = tmp_path / "night.csv"
+    write_night(night, draw_night(1010, 10))
+
+    assert nights.main(["--night", str(night), "--cases", str(tmp_path)]) == 2
+    assert f"cannot write {tmp_path}" in capsys.readouterr().err
