@@ -65,6 +65,8 @@ def _request_unmatched(case: "Case", event: Event) -> Changes:
         "placer_order_number": "",
         "accession_number": "",
         "requester": "",
+        # Another patient's onset would be counted down on this one: an unknown one is asked for.
+        "onset_at": None,
     }
 
 

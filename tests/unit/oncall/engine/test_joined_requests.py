@@ -1,6 +1,7 @@
 """A person joins and parts a request and a study, or says whose they are: clock, deadline and reader stay."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import pytest
@@ -90,6 +91,18 @@ def test_a_patient_who_was_known_before_the_request_stays_when_it_is_parted(stor
     after = runner.part_request(SCAN, ORDER, at(8), actor=PHYSICIAN, reason="another bed")
 
     assert (after.identity.state, after.patient_key) == (IdentityState.KNOWN, "key-9")
+
+
+def test_a_parted_request_takes_its_onset_along_and_no_wrong_window_is_counted_down(store: Store) -> None:
+    runner = apart(store)
+    onset = partial(commands.triage, urgency=Urgency.P1, reason="stroke", onset_at=at(-60))
+    runner.execute(ORDER, onset, at(6.5))
+    assert runner.join_request(SCAN, ORDER, at(7), actor=PHYSICIAN, reason="same bed").request.onset_at == at(-60)
+
+    after = runner.part_request(SCAN, ORDER, at(8), actor=PHYSICIAN, reason="another bed")
+
+    assert after.request.onset_at is None
+    assert runner.case(ORDER).request.onset_at == at(-60)
 
 
 def test_only_what_is_joined_is_parted(store: Store) -> None:
