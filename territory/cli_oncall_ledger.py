@@ -92,7 +92,11 @@ def _holidays(arguments: argparse.Namespace, clock: Clock) -> int:
     if arguments.json:
         answer(arguments, {"year": year, "holidays": rows}, title="")
         return 0
-    shown = [{**row, "sites": "everywhere" if row["sites"] == everywhere else row["sites"]} for row in rows]
+    # Of one place that was asked for, every day is one of all places.
+    is_of_all = arguments.site is None and arguments.commune is None
+    shown = [
+        {**row, "sites": "everywhere" if is_of_all and row["sites"] == everywhere else row["sites"]} for row in rows
+    ]
     print_rows(f"Public holidays of {year}", ("day", "name", "name_fr", "sites"), shown)
     return 0
 

@@ -91,7 +91,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the benchmark; gives the exit status: 2 for a night file that cannot be played or an outcome that cannot be written."""
+    """Run the benchmark; gives the exit status: 2 when a file cannot be played, or not be written."""
     parsed = parse_arguments(arguments)
     console = reports.make_console()
     if parsed.night is not None:
