@@ -6,8 +6,9 @@ running case; whom a step means is resolved when the step begins, because the ro
 Invariants: a chain that is alive has a next alarm time, one that has ended has none; an answer ends its own chain and
 no other; a step without anybody to page does not wait; every step that pages nobody says why
 (``escalation.no_notification_sent``); when all steps are exhausted the hospital is alarmed, again and again, until
-somebody answers or the case closes; a late alarm (after a restart) does one step and never catches up on missed ones,
-and the key of each page is deterministic, so that deciding twice sends once.
+somebody answers, the case closes, or a chain of its own asks another reader (the alarm of that moment goes out all the
+same); a late alarm (after a restart) does one step and never catches up on missed ones, and the key of each page is
+deterministic, so that deciding twice sends once.
 
 Source: `oncall_domain.md` 2.2 (GoAlert, Grafana OnCall), 2.3, 3.6 (silence), 4.2 ESCALATION, 4.3 C3.
 """
