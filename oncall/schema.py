@@ -7,7 +7,18 @@ same thing again meets the row that is there.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from foundation.database import METADATA
 
@@ -167,4 +178,121 @@ oncall_recall_answer = Table(
     Column("answered_at_us", BigInteger, nullable=False),
     Column("answer", String(16), nullable=False),
     Column("arrives_at_us", BigInteger, nullable=True),
+)
+
+# Signed versions of reports, written once. `body` is the very text that was signed, `digest` its SHA-256.
+oncall_report_version = Table(
+    "oncall_report_version",
+    METADATA,
+    Column("case_id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    # preliminary | final | addendum | replacement | retraction
+    Column("kind", String(16), nullable=False),
+    Column("signed_at_us", BigInteger, nullable=False, index=True),
+    Column("signed_by", String(64), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("body", Text, nullable=False),
+    Column("algorithm", String(16), nullable=False),
+    Column("key_id", String(96), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    # RFC 3161; the one column that is filled in later.
+    Column("time_stamp", LargeBinary, nullable=True),
+)
+
+# Public keys that have signed, for ever: old signatures are verified with them after the key has changed.
+oncall_signing_key = Table(
+    "oncall_signing_key",
+    METADATA,
+    Column("key_id", String(96), primary_key=True),
+    # A person's id, or the node.
+    Column("holder", String(64), nullable=False, index=True),
+    Column("algorithm", String(16), nullable=False),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("first_seen_at_us", BigInteger, nullable=False),
+    Column("revoked_at_us", BigInteger, nullable=True),
+    Column("revoked_by", String(64), nullable=True),
+    Column("reason", Text, nullable=True),
+)
+
+# What somebody is writing: one row for one case, kept by one person at a time until the lease runs out.
+oncall_report_draft = Table(
+    "oncall_report_draft",
+    METADATA,
+    Column("case_id", String(64), primary_key=True),
+    Column("person_id", String(64), nullable=False),
+    Column("leased_until_us", BigInteger, nullable=False),
+    # Of the content; a save that does not know the present one is refused.
+    Column("revision", Integer, nullable=False),
+    # The last signed version when the draft was begun; 0 for none.
+    Column("base_version", Integer, nullable=False),
+    Column("saved_at_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+# Who held a draft, and who took it over from whom.
+oncall_report_draft_event = Table(
+    "oncall_report_draft_event",
+    METADATA,
+    Column("position", _BIG_ID, primary_key=True, autoincrement=True),
+    Column("case_id", String(64), nullable=False, index=True),
+    Column("occurred_at_us", BigInteger, nullable=False),
+    # opened | taken_over | released | signed
+    Column("happened", String(16), nullable=False),
+    Column("person_id", String(64), nullable=False),
+    Column("from_person_id", String(64), nullable=True),
+)
+
+# A projection for figures: one row a case, made again from events and directories alone (`oncall.figures.projection`).
+oncall_case_figure = Table(
+    "oncall_case_figure",
+    METADATA,
+    Column("case_id", String(64), primary_key=True),
+    # Events that are in it.
+    Column("seq", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    # Images complete, or else when it was opened: the day and month that it is counted in.
+    Column("counted_at_us", BigInteger, nullable=False, index=True),
+    Column("site_id", String(64), nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("exam", String(16), nullable=False),
+    Column("modality", String(16), nullable=False),
+    Column("period", String(16), nullable=False),
+    Column("provider_id", String(64), nullable=False),
+    Column("reader_id", String(64), nullable=False),
+    *(
+        Column(f"{name}_at_us", BigInteger, nullable=True)
+        for name in (
+            "requested", "answered", "images", "assigned", "acknowledged", "read", "finding", "signed", "delivered",
+            "known", "critical", "critical_known", "second_read",
+        )
+    ),
+    # Of clocks C1 to C9: what elapsed when it has stopped; when it is due while it runs.
+    *(Column(f"c{number}_us", BigInteger, nullable=True) for number in range(1, 10)),
+    *(Column(f"c{number}_due_us", BigInteger, nullable=True) for number in range(1, 10)),
+    # Bit n-1 for clock n.
+    Column("running_clocks", Integer, nullable=False),
+    Column("late_clocks", Integer, nullable=False),
+    # Images complete to first opening; reading of the report that stands; waiting for silent readers and for images.
+    Column("wait_us", BigInteger, nullable=True),
+    Column("reading_us", BigInteger, nullable=True),
+    Column("silent_us", BigInteger, nullable=False),
+    Column("stalled_us", BigInteger, nullable=False),
+    Column("assignments", Integer, nullable=False),
+    Column("studies", Integer, nullable=False),
+    Column("addenda", Integer, nullable=False),
+    Column("retractions", Integer, nullable=False),
+    # Why the hour was missed, as far as the case alone tells; empty when it was not.
+    Column("cause", String(16), nullable=False),
+)  # fmt: skip
+
+# What the clairvoyant said of a night, kept because it takes seconds; asked again when the cases' rows have changed.
+oncall_night_verdict = Table(
+    "oncall_night_verdict",
+    METADATA,
+    # The local day on which the night begins.
+    Column("night", String(10), primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("judged_at_us", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
 )
