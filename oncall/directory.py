@@ -71,6 +71,22 @@ class ChannelKind(StrEnum):
     CONSOLE = "console"
 
 
+class ReportChannelKind(StrEnum):
+    """How an emergency department gets reports, beside its page, which each has."""
+
+    EMAIL = "email"
+    DICOM = "dicom"
+    HL7 = "hl7"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportChannel:
+    """One of them: a mailbox, the AE title of a configured peer, or the name of an HL7 destination."""
+
+    kind: ReportChannelKind
+    address: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContactMethod:
     """One way to reach somebody: an e-mail address, a number in E.164, a push topic or a console name."""
@@ -110,7 +126,7 @@ class Site:
     """A hospital. ``commune`` is its INSEE code: public holidays are a property of (date, commune).
 
     ``contacts`` lists, by duty, who is called, in order. ``services`` are the modalities and pathways offered at night
-    (``CT``, ``MR``, ``stroke_unit``).
+    (``CT``, ``MR``, ``stroke_unit``). ``report_channels`` are those of its emergency department beside its page.
     """
 
     site_id: SiteId
@@ -122,6 +138,7 @@ class Site:
     contacts: Mapping[ContactDuty, tuple[PersonId, ...]] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
     provider_order: tuple[ProviderId, ...] = ()
+    report_channels: tuple[ReportChannel, ...] = ()
 
 
 class ProviderKind(StrEnum):

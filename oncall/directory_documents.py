@@ -23,6 +23,8 @@ from oncall.directory import (
     ProviderHours,
     ProviderId,
     ProviderKind,
+    ReportChannel,
+    ReportChannelKind,
     Role,
     Site,
     SiteId,
@@ -177,7 +179,7 @@ def _hours(value: Value) -> ProviderHours:
 def _site(value: Value) -> Site:
     record = value.record(
         ("site_id", "name", "time_zone", "commune"),
-        ("ae_titles", "issuer", "contacts", "services", "provider_order"),
+        ("ae_titles", "issuer", "contacts", "services", "provider_order", "report_channels"),
     )
     commune = record["commune"]
     if not _COMMUNE.fullmatch(commune.text()):
@@ -192,7 +194,23 @@ def _site(value: Value) -> Site:
         contacts=record.get("contacts", _contacts, {}),
         services=frozenset(record.each("services", identifier, items_max=_WITHIN_ONE_MAX)),
         provider_order=tuple(_identifiers(record, "provider_order", ProviderId)),
+        report_channels=tuple(record.each("report_channels", _report_channel, items_max=_WITHIN_ONE_MAX)),
     )
+
+
+def _report_channel(value: Value) -> ReportChannel:
+    record = value.record(("kind", "address"))
+    kind = record["kind"].one_of(ReportChannelKind)
+    address = record["address"]
+    match kind:
+        case ReportChannelKind.EMAIL:
+            if not _EMAIL.fullmatch(address.text()):
+                raise address.wrong("an e-mail address is wanted")
+        case ReportChannelKind.DICOM:
+            _ae_title(address)
+        case ReportChannelKind.HL7:
+            identifier(address)
+    return ReportChannel(kind=kind, address=address.text())
 
 
 def _ae_title(value: Value) -> str:
@@ -304,8 +322,10 @@ def _site_to_json(site: Site) -> dict[str, Any]:
         "contacts": {duty.value: list(persons) for duty, persons in sorted(site.contacts.items())},
         "services": sorted(site.services),
         "provider_order": list(site.provider_order),
+        "report_channels": [{"kind": one.kind.value, "address": one.address} for one in site.report_channels],
     }
-    return _without_empty(written, ("ae_titles", "issuer", "contacts", "services", "provider_order"))
+    optional = ("ae_titles", "issuer", "contacts", "services", "provider_order", "report_channels")
+    return _without_empty(written, optional)
 
 
 def _person_to_json(person: Person) -> dict[str, Any]:
