@@ -296,3 +296,30 @@ oncall_night_verdict = Table(
     Column("judged_at_us", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
 )
+
+# One signed statement a day over the heads of all logs; never changed, never deleted.
+oncall_anchor = Table(
+    "oncall_anchor",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("made_at_us", BigInteger, nullable=False),
+    # Of the last event that it stands for, in oncall_case_event.
+    Column("position", BigInteger, nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    # The statement's canonical JSON, and the signature's.
+    Column("body", Text, nullable=False),
+    Column("signature", Text, nullable=False),
+    # RFC 3161; the one column that is filled in later.
+    Column("time_stamp", LargeBinary, nullable=True),
+)
+
+# The leaves of each anchor's tree, in their order: the head of every log to which something was added since the last.
+oncall_anchor_leaf = Table(
+    "oncall_anchor_leaf",
+    METADATA,
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("leaf", Integer, primary_key=True, autoincrement=False),
+    Column("case_id", String(64), nullable=False, index=True),
+    Column("seq", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+)

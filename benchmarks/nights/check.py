@@ -23,8 +23,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.nights.bound import Chair, in_time_max
 from benchmarks.nights.files import CASES_COLUMNS, read_night
+from oncall.figures.bound import Chair, in_time_max
 from oncall.simulation.arrivals import Night
 
 _CHANGE_MIN: Final = Decimal(1470)

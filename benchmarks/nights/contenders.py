@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.nights import baselines, bound, figures
-from benchmarks.nights.bound import Chair
+from benchmarks.nights import baselines, figures
 from benchmarks.nights.figures import PlayedNight
+from oncall.figures import bound
+from oncall.figures.bound import Chair
 from oncall.reading.policy import DEFAULT
 from oncall.simulation.arrivals import Night, hospital_names, hospital_shares
 from oncall.simulation.engine_run import EngineOnCall

@@ -16,7 +16,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from benchmarks.nights.bound import HOUR_MIN
+from oncall.figures.bound import HOUR_MIN
 from oncall.reading.board import Urgency
 from oncall.simulation.arrivals import Night
 from oncall.simulation.night import NightResult

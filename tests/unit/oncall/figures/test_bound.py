@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.nights.baselines import fifo, simple_rules
-from benchmarks.nights.bound import Chair, chairs, in_time_max
+from oncall.figures.bound import Chair, chairs, in_time_max
 from oncall.reading.board import ExamKind, Urgency
 from oncall.simulation.arrivals import ArrivedCase, Night, NightCase, draw_night
 from oncall.simulation.night import BackupDuty, Staffing, simulate
