@@ -7,7 +7,7 @@ patient's identity changes after signing, a document made anew bears the new one
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, time
 
 from oncall.report.version import ReportVersion, SignedVersion, VersionKind
 
@@ -40,7 +40,7 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExaminedStudy:
-    """One study that the report is about. ``study_date_time`` is the modality's local time, without offset."""
+    """One study that the report is about. ``study_date`` and ``study_time`` are the modality's own, in local time."""
 
     study_instance_uid: str
     modality: str = ""
@@ -48,7 +48,8 @@ class ExaminedStudy:
     accession_number: str = ""
     accession_issuer: str = ""
     study_id: str = ""
-    study_date_time: datetime | None = None
+    study_date: date | None = None
+    study_time: time | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
