@@ -237,10 +237,12 @@ oncall_report_draft_event = Table(
     Column("position", _BIG_ID, primary_key=True, autoincrement=True),
     Column("case_id", String(64), nullable=False, index=True),
     Column("occurred_at_us", BigInteger, nullable=False),
-    # opened | taken_over | released | signed
+    # opened | taken_over | released | signed | set_aside
     Column("happened", String(16), nullable=False),
     Column("person_id", String(64), nullable=False),
     Column("from_person_id", String(64), nullable=True),
+    # Words that were set aside without having been signed.
+    Column("body", Text, nullable=True),
 )
 
 # A projection for figures: one row a case, made again from events and directories alone (`oncall.figures.projection`).
@@ -322,4 +324,76 @@ oncall_anchor_leaf = Table(
     Column("case_id", String(64), nullable=False, index=True),
     Column("seq", Integer, nullable=False),
     Column("hash", String(64), nullable=False),
+)
+
+# One signed version on its way to one recipient by one channel; the id follows from what it is.
+oncall_delivery = Table(
+    "oncall_delivery",
+    METADATA,
+    Column("delivery_id", String(32), primary_key=True),
+    Column("case_id", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    # preliminary | final | addendum | replacement | retraction
+    Column("kind", String(16), nullable=False),
+    Column("recipient_kind", String(32), nullable=False),
+    Column("recipient", String(64), nullable=False),
+    # web | email | dicom | hl7 | archive
+    Column("channel", String(16), nullable=False),
+    Column("address", String(256), nullable=False),
+    Column("policy_version", String(64), nullable=False),
+    # queued | sending | sent | delivered | failed | given_up | superseded | acknowledged
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # Why the last attempt failed, a constant word.
+    Column("reason", String(64), nullable=False),
+    Column("ended_by", String(128), nullable=False),
+    Column("planned_at_us", BigInteger, nullable=False),
+    Column("changed_at_us", BigInteger, nullable=False),
+    Column("due_at_us", BigInteger, nullable=False),
+    Column("leased_by", String(64), nullable=True),
+    Column("leased_until_us", BigInteger, nullable=True),
+    Index("ix_oncall_delivery_due", "state", "due_at_us"),
+    Index("ix_oncall_delivery_case", "case_id", "version"),
+)
+
+# Everything that happened to a delivery, each attempt included, in order; the engine takes its news from here.
+oncall_delivery_event = Table(
+    "oncall_delivery_event",
+    METADATA,
+    Column("position", _BIG_ID, primary_key=True, autoincrement=True),
+    Column("delivery_id", String(32), nullable=False, index=True),
+    Column("occurred_at_us", BigInteger, nullable=False),
+    Column("happened", String(32), nullable=False),
+    Column("reason", String(64), nullable=False),
+    # The worker that tried, or who decided.
+    Column("by", String(128), nullable=False),
+)
+
+# Whom the patient lets have the reports of a case beside the requester: never deleted, only revoked.
+oncall_delivery_authorisation = Table(
+    "oncall_delivery_authorisation",
+    METADATA,
+    Column("position", _BIG_ID, primary_key=True, autoincrement=True),
+    Column("case_id", String(64), nullable=False, index=True),
+    Column("recipient_kind", String(32), nullable=False),
+    Column("recipient", String(64), nullable=False),
+    Column("channel", String(16), nullable=False),
+    Column("address", String(256), nullable=False),
+    Column("given_at_us", BigInteger, nullable=False),
+    Column("recorded_by", String(128), nullable=False),
+    Column("revoked_at_us", BigInteger, nullable=True),
+    Column("revoked_by", String(128), nullable=True),
+)
+
+# Documents of a version as they were first made: everybody gets these bytes.
+oncall_report_document = Table(
+    "oncall_report_document",
+    METADATA,
+    Column("case_id", String(64), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    # pdf | structured_report | encapsulated_pdf | key_objects | plain_text
+    Column("kind", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("made_at_us", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
