@@ -16,7 +16,7 @@ from oncall.case.event import CaseId, Fact
 from oncall.case.matching import move_study
 from oncall.case.regions import StudyKey
 from oncall.case.sql_log import SqlCaseLog
-from oncall.directory import Directory, Person, ProviderId, Role, Site, SiteId
+from oncall.directory import Directory, Person, Provider, ProviderId, ProviderKind, Role, Site, SiteId
 from oncall.documents_store import publish_directory
 from oncall.engine.duty import DutyType
 from oncall.engine.duty_rows import record_within
