@@ -366,7 +366,7 @@ oncall_delivery_event = Table(
     Column("happened", String(32), nullable=False),
     Column("reason", String(64), nullable=False),
     # The worker that tried, or who decided.
-    Column("by", String(128), nullable=False),
+    Column("done_by", String(128), nullable=False),
 )
 
 # Whom the patient lets have the reports of a case beside the requester: never deleted, only revoked.

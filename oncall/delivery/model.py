@@ -65,20 +65,23 @@ class DeliveryState(StrEnum):
 
 S = DeliveryState
 
-# A failed delivery is sent again; a leased one whose worker died is queued again. What was sent may still be told of a
-# late acknowledgement. Ends: given up, superseded, acknowledged.
+# A failed delivery is sent again; a leased one whose worker died is queued again. What has arrived stays so when a
+# newer version comes: it is a fact. Ends: superseded, acknowledged.
 TRANSITIONS: Final[Mapping[DeliveryState, frozenset[DeliveryState]]] = MappingProxyType(
     {
         S.QUEUED: frozenset({S.SENDING, S.GIVEN_UP, S.SUPERSEDED, S.ACKNOWLEDGED}),
         S.SENDING: frozenset({S.QUEUED, S.SENT, S.DELIVERED, S.FAILED, S.SUPERSEDED, S.ACKNOWLEDGED}),
         S.FAILED: frozenset({S.SENDING, S.GIVEN_UP, S.SUPERSEDED, S.ACKNOWLEDGED}),
-        S.SENT: frozenset({S.DELIVERED, S.FAILED, S.SUPERSEDED, S.ACKNOWLEDGED}),
-        S.DELIVERED: frozenset({S.SUPERSEDED, S.ACKNOWLEDGED}),
+        S.SENT: frozenset({S.DELIVERED, S.FAILED, S.ACKNOWLEDGED}),
+        S.DELIVERED: frozenset({S.ACKNOWLEDGED}),
         S.GIVEN_UP: frozenset({S.QUEUED, S.SUPERSEDED, S.ACKNOWLEDGED}),
         S.SUPERSEDED: frozenset(),
         S.ACKNOWLEDGED: frozenset(),
     }
 )
+
+PENDING: Final = frozenset({S.QUEUED, S.SENDING, S.FAILED, S.GIVEN_UP})
+"""States in which the recipient does not have it."""
 
 WAITING: Final = frozenset({S.QUEUED, S.FAILED})
 """States in which a worker may take it when it is due."""
@@ -116,9 +119,19 @@ class Delivery:
     policy_version: str = ""
 
     @property
+    def way(self) -> tuple[RecipientKind, str, DeliveryChannel, str]:
+        """Who gets it and how: the same for every version."""
+        return self.recipient_kind, self.recipient, self.channel, self.address
+
+    @property
     def is_telling(self) -> bool:
         """Say whether it tells people, rather than files the version with a system."""
         return self.channel in TELLING
+
+    @property
+    def outlives_versions(self) -> bool:
+        """Say whether it goes on when a newer version is signed: the archive keeps every version."""
+        return self.channel is DeliveryChannel.ARCHIVE
 
     @property
     def is_t4(self) -> bool:
@@ -145,14 +158,44 @@ class DeliveryStatus:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
-    """One line of a delivery's record: what happened to it, when, and why."""
+class DeliveryEvent:
+    """One line of a delivery's record: what happened to it, when, why, and by which worker or whose decision."""
 
     delivery_id: str
     occurred_at: datetime
     happened: str
     reason: str = ""
-    worker: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeliveryNews:
+    """What became of a delivery, at its place in the order of all delivery events."""
+
+    position: int
+    occurred_at: datetime
+    delivery: Delivery
+    state: DeliveryState
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Authorisation:
+    """The patient lets one more physician have the reports of a case, until it is revoked. Instants are UTC."""
+
+    case_id: CaseId
+    recipient_kind: RecipientKind
+    recipient: str
+    channel: DeliveryChannel
+    address: str
+    given_at: datetime
+    recorded_by: str
+    revoked_at: datetime | None = None
+
+    @property
+    def way(self) -> tuple[RecipientKind, str, DeliveryChannel, str]:
+        """Who is authorised, and how they get it."""
+        return self.recipient_kind, self.recipient, self.channel, self.address
 
 
 def delivery_id(

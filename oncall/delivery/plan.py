@@ -4,37 +4,24 @@ For: every channel of the requesting emergency department, the archive, those wh
 everybody who got or opened an earlier version. Not for: sending, or the words (`oncall.delivery.channels`).
 
 Invariants: the emergency department's page and the archive are always in the plan, whatever the directory says; nobody
-else gets a version without the patient's recorded authorisation; a plan is the same for the same arguments.
+else gets a first version without the patient's recorded authorisation; a plan is the same for the same arguments.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from oncall.case.event import CaseId
 from oncall.case.state import Case
-from oncall.delivery.model import Delivery, DeliveryChannel, RecipientKind, delivery_id
+from oncall.delivery.model import Authorisation, Delivery, DeliveryChannel, RecipientKind, delivery_id
 from oncall.delivery.policy import DeliveryPolicy
 from oncall.directory import ChannelKind, ContactDuty, Directory, PersonId, Site
-from oncall.report.version import SignedVersion
+from oncall.report.version import SignedVersion, VersionKind
 
 ARCHIVE_RECIPIENT: Final = "archive"
 """The recipient of the copy that this node's own archive keeps."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Authorisation:
-    """The patient lets one more physician have the reports of a case; revoked, it ends. Instants are UTC."""
-
-    case_id: CaseId
-    recipient_kind: RecipientKind
-    recipient: str
-    channel: DeliveryChannel
-    address: str
-    given_at: datetime
-    recorded_by: str
-    revoked_at: datetime | None = None
+_WITHDRAWING: Final = frozenset({VersionKind.REPLACEMENT, VersionKind.RETRACTION})
 
 
 def plan(
@@ -44,58 +31,79 @@ def plan(
     policy: DeliveryPolicy,
     now: datetime,
     *,
-    authorisations: Iterable[Authorisation] = (),
-    earlier: Iterable[Delivery] = (),
     opened_by: Iterable[PersonId] = (),
 ) -> tuple[Delivery, ...]:
-    """Return every delivery that this version needs, in a stable order.
+    """Return the deliveries that follow from the directory, in a stable order.
 
     Parameters
     ----------
-    authorisations : iterable of Authorisation
-        Of this case; revoked ones are left out.
-    earlier : iterable of Delivery
-        Deliveries of earlier versions that arrived or may have: their recipients are told of this one, too, even if
-        the directory or the patient names them no longer, because what they have is no longer the whole truth.
     opened_by : iterable of PersonId
-        Who opened an earlier version on a page.
+        Who opened an earlier version on a page: they are told of this one.
     """
-    planned: dict[str, Delivery] = {}
-
-    def add(recipient_kind: RecipientKind, recipient: str, channel: DeliveryChannel, address: str = "") -> None:
-        one = Delivery(
-            delivery_id=delivery_id(
-                case.case_id, signed.version.version, recipient_kind, recipient, channel, address
-            ),
-            case_id=case.case_id,
-            version=signed.version.version,
-            kind=signed.version.kind,
-            recipient_kind=recipient_kind,
-            recipient=recipient,
-            channel=channel,
-            address=address,
-            planned_at=now,
-            policy_version=policy.version,
-        )  # fmt: skip
-        planned.setdefault(one.delivery_id, one)
-
-    department = RecipientKind.EMERGENCY_DEPARTMENT
-    add(department, case.site_id, DeliveryChannel.WEB)
-    add(RecipientKind.ARCHIVE, ARCHIVE_RECIPIENT, DeliveryChannel.ARCHIVE)
+    department = Delivery(
+        delivery_id="",
+        case_id=case.case_id,
+        version=signed.version.version,
+        kind=signed.version.kind,
+        recipient_kind=RecipientKind.EMERGENCY_DEPARTMENT,
+        recipient=case.site_id,
+        channel=DeliveryChannel.WEB,
+        address="",
+        planned_at=now,
+        policy_version=policy.version,
+    )
+    archive = replace(
+        department,
+        recipient_kind=RecipientKind.ARCHIVE,
+        recipient=ARCHIVE_RECIPIENT,
+        channel=DeliveryChannel.ARCHIVE,
+    )
     site = directory.sites.get(case.site_id)
-    for channel, address in () if site is None else channels_of(site, directory):
-        add(department, case.site_id, channel, address)
-    for one in authorisations:
-        if one.revoked_at is None:
-            add(one.recipient_kind, one.recipient, one.channel, one.address)
-    for before in earlier:
-        add(before.recipient_kind, before.recipient, before.channel, before.address)
-    mailboxes = {one.address for one in planned.values() if one.channel is DeliveryChannel.EMAIL}
+    named = () if site is None else channels_of(site, directory)
+    told = [department, archive, *(replace(department, channel=channel, address=address) for channel, address in named)]
+    mailboxes = {address for channel, address in named if channel is DeliveryChannel.EMAIL}
     for person_id in sorted(set(opened_by)):
         mailbox = _mailbox(person_id, directory)
         if mailbox and mailbox not in mailboxes:
-            add(RecipientKind.READER_OF_EARLIER_VERSION, person_id, DeliveryChannel.EMAIL, mailbox)
-    return tuple(planned.values())
+            kind = RecipientKind.READER_OF_EARLIER_VERSION
+            told.append(
+                replace(
+                    department,
+                    recipient_kind=kind,
+                    recipient=person_id,
+                    channel=DeliveryChannel.EMAIL,
+                    address=mailbox,
+                )
+            )
+    return _identified(told)
+
+
+def for_others(
+    one: Delivery, earlier: Iterable[Delivery], authorisations: Sequence[Authorisation]
+) -> tuple[Delivery, ...]:
+    """Return the deliveries of a version to everybody who is not in its plan by the directory, or may not be.
+
+    Parameters
+    ----------
+    one : Delivery
+        Any of the version.
+    earlier : iterable of Delivery
+        Those of earlier versions that arrived or may have: their recipients are told of this one, too, even if the
+        directory names them no longer, because what they have is no longer the whole truth. Whose authorisation was
+        revoked is told only that what they have was replaced or withdrawn.
+    authorisations : sequence of Authorisation
+        Of this case, revoked ones included.
+    """
+    allowed = {given.way for given in authorisations if given.revoked_at is None}
+    revoked = {given.way for given in authorisations} - allowed
+    got = {before.way for before in earlier}
+    if one.kind not in _WITHDRAWING:
+        got -= revoked
+    others = [
+        replace(one, recipient_kind=kind, recipient=recipient, channel=channel, address=address)
+        for kind, recipient, channel, address in sorted(got | allowed)
+    ]
+    return _identified(others)
 
 
 def channels_of(site: Site, directory: Directory) -> tuple[tuple[DeliveryChannel, str], ...]:
@@ -109,6 +117,19 @@ def channels_of(site: Site, directory: Directory) -> tuple[tuple[DeliveryChannel
         mailboxes = (_mailbox(person_id, directory) for person_id in physicians)
         named += [(DeliveryChannel.EMAIL, mailbox) for mailbox in mailboxes if mailbox][:1]
     return tuple(dict.fromkeys(named))
+
+
+def _identified(told: Iterable[Delivery]) -> tuple[Delivery, ...]:
+    found = (
+        replace(
+            one,
+            delivery_id=delivery_id(
+                one.case_id, one.version, one.recipient_kind, one.recipient, one.channel, one.address
+            ),
+        )
+        for one in told
+    )
+    return tuple({one.delivery_id: one for one in found}.values())
 
 
 def _mailbox(person_id: PersonId, directory: Directory) -> str:
