@@ -14,8 +14,9 @@ from foundation.errors import Refused
 from oncall.case import commands, commands_report
 from oncall.case.event import CaseId, Fact
 from oncall.case.matching import move_study
-from oncall.case.regions import StudyKey
+from oncall.case.regions import ReadingState, StudyKey
 from oncall.case.sql_log import SqlCaseLog
+from oncall.case.state import Case
 from oncall.directory import Directory, Person, Provider, ProviderId, ProviderKind, Role, Site, SiteId
 from oncall.documents_store import publish_directory
 from oncall.engine.duty import DutyType
@@ -144,6 +145,24 @@ def _wander(database: Database, log: SqlCaseLog, dice: Random, *, steps: int) ->
             catch_up(database)
 
 
+_ANYTHING = (
+    "silence", "acknowledge", "decline", "park", "resume", "release", "deliver", "arrive", "known", "addendum", "retract",
+    "reopen", "close", "move", "late", "withdraw",
+)  # fmt: skip
+
+
+def _next(case: Case) -> str:
+    """Return what usually happens next."""
+    if case.images.complete_at is None:
+        return "complete"
+    state = case.reading.state
+    if state is ReadingState.DONE:
+        return "deliver" if case.delivery.sent_at is None else "known"
+    return {ReadingState.QUEUED: "assign", ReadingState.CLAIMED: "sign", ReadingState.PARKED: "resume"}.get(
+        state, "claim"
+    )
+
+
 def _happen(story: Story, other: Story, dice: Random, minutes: float, step: int) -> None:
     known = story.log.case(story.case_id)
     if known is None:
@@ -156,10 +175,7 @@ def _happen(story: Story, other: Story, dice: Random, minutes: float, step: int)
         return
     now, uid = at(minutes), known.reading.transaction_uid
     reader = dice.choice([ANNE, BRUNO])
-    kind = dice.choice(
-        ["complete", "assign", "silence", "acknowledge", "decline", "claim", "park", "resume", "release", "sign",
-         "sign", "deliver", "known", "addendum", "retract", "reopen", "close", "move", "late", "withdraw"]
-    )  # fmt: skip
+    kind = dice.choice(_ANYTHING) if dice.random() < 0.5 else _next(known)
     mine = known.reading.assigned_to or reader
     if kind == "move" and known.images.studies and other.log.case(other.case_id) is not None:
         moved = move_study(known, other.case, known.images.studies[0], now, reason="r")
@@ -178,6 +194,7 @@ def _happen(story: Story, other: Story, dice: Random, minutes: float, step: int)
         "release": lambda: commands.release(known, now, transaction_uid=uid, reason="r"),
         "sign": lambda: commands_report.sign(known, mine, now, content_hash=f"h{step}"),
         "deliver": lambda: commands_report.send_report(known, now, channel="web"),
+        "arrive": lambda: commands_report.record_delivery(known, now, channel="web"),
         "known": lambda: commands_report.acknowledge_report(known, "Dr Martin", now),
         "addendum": lambda: commands_report.add_addendum(known, mine, now, content_hash=f"h{step}", reason="r"),
         "retract": lambda: commands_report.retract(known, now, reason="r"),
