@@ -1,0 +1,1 @@
+"""What proves a case afterwards: sealed dossiers, daily anchors, verification, reconciliation."""
