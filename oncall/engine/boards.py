@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from oncall.directory import PersonId
-from oncall.engine.duty import Duty
+from oncall.engine.duty import CalledBackup, Duty
 from oncall.engine.in_force import InForce
 from oncall.reading.board import Board, CallableBackup, Reader, ReadyCase
 from oncall.rota import legal
@@ -53,7 +53,7 @@ def board_at(now: datetime, tonight: Tonight, rules: InForce, *, is_law_checked:
     spans = {**roster_readers, **{person: Span(start=one.arrives_at, end=max(one.until, one.arrives_at + _MOMENT))
                                   for person, one in called.items()}}  # fmt: skip
     readers = [
-        _reader(person_id, span, tonight, is_backup=person_id in called)
+        _reader(person_id, span, tonight, rules, is_backup=person_id in called)
         # Those on duty first: where two could begin at the same time, who was called from home stays free to go.
         for person_id, span in sorted(spans.items(), key=lambda item: (item[0] in called, item[0]))
     ]
@@ -72,21 +72,64 @@ def refusal(person_id: PersonId, line_id: str, now: datetime, rules: InForce, du
 
     The law is asked about the roster and what was really worked when called, this night and in the weeks before.
     """
-    line = next(line for line in rules.roster.lines if line.line_id == line_id)
     arrives_at = now + timedelta(seconds=rules.engine.backup_arrival_s)
     span = Span(start=arrives_at, end=arrives_at + timedelta(seconds=rules.engine.backup_paid_s))
+    return _refused(person_id, line_id, span, worked(duty, person_id), rules)
+
+
+def refusal_to_keep(backup: CalledBackup, until: datetime, rules: InForce, duty: Duty) -> str:
+    """Return which rule of law forbids keeping a called backup until then; '' when none does."""
+    earlier = [one.worked for one in duty.released if one.person_id == backup.person_id]
+    span = Span(start=backup.arrives_at, end=until)
+    return _refused(backup.person_id, backup.line_id, span, [one for one in earlier if one is not None], rules)
+
+
+def _refused(person_id: PersonId, line_id: str, span: Span, calls: Sequence[Shift], rules: InForce) -> str:
+    line = next(line for line in rules.roster.lines if line.line_id == line_id)
     broken = legal.may_add(
         person_id,
         span,
         # Called in, they work: the law of rest counts it as duty, not as being at home.
         replace(line, kind=LineKind.DUTY),
-        WithCalls(rules.timeline, worked(duty, person_id)),
+        WithCalls(rules.timeline, calls),
         rules.roster,
         rules.directory,
         rules.limits,
         is_emergency=True,
     )
     return broken[0].message_en if broken else ""
+
+
+def resting_until(person_id: PersonId, duty_span: Span, rules: InForce, duty: Duty) -> datetime | None:
+    """Return until when somebody rests who was called before their duty; None when the law lets them read.
+
+    Calls are checked before they are made; one that was then kept longer may still have taken the rest before a duty.
+
+    Parameters
+    ----------
+    duty_span : Span
+        Of the duty, all of it.
+    """
+    before = [shift for shift in worked(duty, person_id) if shift.span.end < duty_span.start]
+    if not before:
+        return None
+    ends_at = max(shift.span.end for shift in before) + timedelta(hours=rules.limits.rest_h)
+    if ends_at <= duty_span.start:
+        return None
+    shifts = [one for one in rules.timeline.shifts_of(person_id, duty_span) if one.line_id in rules.lines]
+    own = [one for one in shifts if rules.lines[one.line_id].kind is LineKind.DUTY]
+    broken = legal.may_add(
+        person_id,
+        duty_span,
+        rules.lines[own[0].line_id],
+        WithCalls(rules.timeline, before),
+        rules.roster,
+        rules.directory,
+        rules.limits,
+        is_emergency=True,
+        instead_of=own,
+    )
+    return ends_at if any(one.rule is legal.Rule.REST_11_H for one in broken) else None
 
 
 # A span is never empty; a backup let go before arriving is there for no time that matters.
@@ -119,13 +162,15 @@ def _around(ahead: Span, rules: InForce) -> Iterable[Shift]:
         yield from rules.timeline.on_duty(instant)
 
 
-def _reader(person_id: PersonId, span: Span, tonight: Tonight, *, is_backup: bool) -> Reader:
+def _reader(person_id: PersonId, span: Span, tonight: Tonight, rules: InForce, *, is_backup: bool) -> Reader:
+    rest = None if is_backup else resting_until(person_id, span, rules, tonight.duty)
     return Reader(
         person_id=person_id,
         on_duty_from_s=span.start.timestamp(),
         off_duty_at_s=span.end.timestamp(),
         is_backup=is_backup,
         is_unavailable=person_id in tonight.duty.unavailable,
+        resting_until_s=None if rest is None else rest.timestamp(),
     )
 
 

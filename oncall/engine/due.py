@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from foundation.instants import microseconds
+from foundation.instants import instant_of_us, microseconds
 from oncall.case.commands import record_silence
 from oncall.case.regions import ReadingState
 from oncall.chain import Chain, ChainState, Due
 from oncall.contact_test import BookBackup
 from oncall.directory import PersonId
 from oncall.engine import assigning, contact_tests, handovers, notices, paging, swap_reminders, watching
-from oncall.engine.boards import board_at, refusal
+from oncall.engine.boards import board_at, refusal, refusal_to_keep
 from oncall.engine.draft import CHAIN_TIMER, Draft
 from oncall.engine.duty import DutyType
 from oncall.engine.notices import Notice
@@ -207,7 +207,13 @@ def book(draft: Draft, bookings: tuple[BookBackup, ...]) -> None:
 def _keep(draft: Draft, stay: BackupStay) -> None:
     backup = draft.duty.backups.get(stay.person_id)
     until_us = round(stay.until_s * 1_000_000)
-    if backup is not None and until_us != microseconds(backup.until):
+    if backup is None or until_us == microseconds(backup.until):
+        return
+    until = instant_of_us(until_us)
+    why = refusal_to_keep(backup, until, draft.rules, draft.duty) if until > backup.until else ""
+    if why:
+        _note_refusal(draft, stay.person_id, why)
+    else:
         draft.record_duty(draft.fact(DutyType.BACKUP_EXTENDED, person_id=stay.person_id, until_us=until_us))
 
 

@@ -39,7 +39,7 @@ from oncall.chain import (
     Subject,
 )
 from oncall.directory import ContactDuty, PersonId
-from oncall.engine.boards import refusal
+from oncall.engine.boards import refusal, resting_until
 from oncall.engine.draft import Draft
 from oncall.ladder import Ladder, Target, for_stroke
 from oncall.notify import page_message
@@ -248,6 +248,8 @@ def _resolved(draft: Draft, case: Case, *, is_law_asked: bool) -> Mapping[Target
     on_duty = [(lines[shift.line_id], shift) for shift in rules.timeline.on_duty(now) if shift.line_id in lines]
     refusals = dict(draft.duty.unavailable)
     for line, shift in on_duty:
+        if line.kind is LineKind.DUTY and _rests(draft, shift):
+            refusals.setdefault(shift.person_id, "rests after a call")
         if line.kind is not LineKind.DUTY and refusals.get(shift.person_id) == SILENCE:
             # Of those at home or above, one silence is no reason not to ask about another case.
             del refusals[shift.person_id]
@@ -266,6 +268,11 @@ def _resolved(draft: Draft, case: Case, *, is_law_asked: bool) -> Mapping[Target
         assigned=assigned,
         refusals=asked,
     )
+
+
+def _rests(draft: Draft, shift: Shift) -> bool:
+    until = resting_until(shift.person_id, shift.span, draft.rules, draft.duty)
+    return until is not None and draft.now < until
 
 
 def _do(draft: Draft, case_id: CaseId, action: Action) -> None:
