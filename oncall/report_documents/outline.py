@@ -135,7 +135,7 @@ def _mark(source: DocumentSource) -> str:
 def _notices(source: DocumentSource) -> tuple[Notice, ...]:
     """Return what must be read first, loudest first."""
     version, language = source.version, source.version.content.language
-    reason = f"{text('reason', language)} : {version.reason}" if version.reason else ""
+    reason = text("reason", language, reason=version.reason) if version.reason else ""
     notices = []
     if source.is_retracted and version.kind is not VersionKind.RETRACTION:
         title = text("withdrawn_title", language)

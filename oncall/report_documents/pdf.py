@@ -13,7 +13,7 @@ from typing import Final
 
 from oncall.report_documents.outline import Outline, Part, Row, outline
 from oncall.report_documents.source import DocumentSource
-from oncall.report_documents.texts import text
+from oncall.report_documents.texts import day, text
 from oncall.report_documents.typesetting import has_glyphs, typeset
 
 _SOURCE: Final = """
@@ -49,13 +49,14 @@ _SOURCE: Final = """
 #show heading: set text(fill: ink)
 #show heading.where(level: 1): set text(size: 17pt)
 #show heading.where(level: 2): set text(size: 12pt)
-#show heading.where(level: 2): set block(above: 1.1em, below: 0.55em)
+#show heading.where(level: 2): set block(above: 1.2em, below: 0.7em)
 #show heading.where(level: 3): set text(size: 10.5pt)
-#show heading.where(level: 3): set block(above: 0.9em, below: 0.5em)
+#show heading.where(level: 3): set block(above: 1em, below: 0.65em)
 #set par(spacing: 0.75em)
 
 #grid(columns: (1fr, auto), align: (left + bottom, right + bottom), heading(level: 1, data.title),
   text(fill: if is-alarm { alarm } else { ink }, weight: "bold", data.kind))
+#v(0.5em)
 
 #for notice in data.notices {
   let colour = if notice.weight == "alarm" { alarm } else { ink }
@@ -68,9 +69,9 @@ _SOURCE: Final = """
 
 #block(width: 100%, fill: luma(244), inset: 9pt, radius: 2pt, grid(columns: (1fr, 1fr), column-gutter: 1.2em, {
     text(weight: "bold", size: 12pt, data.patient_name)
-    v(-0.2em)
+    v(-0.1em)
     labelled(data.patient, width: 2.2cm)
-  }, labelled(data.exam, width: 2.9cm)))
+  }, labelled(data.exam, width: 3.3cm)))
 
 #for part in data.parts {
   let inside = {
@@ -90,7 +91,7 @@ _SOURCE: Final = """
       labelled(rows.rows, width: 6.4cm)
     }
   }
-  if part.is_added { block(width: 100%, stroke: 1pt + ink, inset: (x: 10pt, bottom: 10pt), inside) } else { inside }
+  if part.is_added { block(width: 100%, stroke: 1pt + ink, inset: 10pt, inside) } else { inside }
 }
 
 #v(0.8em)
@@ -102,7 +103,6 @@ _SOURCE: Final = """
 })
 """
 
-# What a date of birth and an identifier add to a name on every page.
 _RUNNING_SEPARATOR: Final = "  ·  "
 
 
@@ -124,7 +124,7 @@ def pdf(source: DocumentSource, *, font_directories: Sequence[Path] = ()) -> byt
         "kind": said.kind,
         "mark": said.mark,
         "version_line": f"{said.kind}{_RUNNING_SEPARATOR}{said.version_line}",
-        "running": _RUNNING_SEPARATOR.join((said.patient_name, *(row.value for row in said.patient if row.value))),
+        "running": _running(said, source),
         "footer": _RUNNING_SEPARATOR.join((str(version.case_id), said.version_line, source.signed.digest[:16])),
         "page": text("page", language),
         "notices": [{"weight": n.weight.value, "title": n.title, "text": n.text} for n in said.notices],
@@ -156,6 +156,13 @@ def _part(part: Part, said: Outline, source: DocumentSource) -> dict[str, object
         ],
         "tables": [{"label": label, "rows": _rows(rows)} for label, rows in tables if rows],
     }
+
+
+def _running(said: Outline, source: DocumentSource) -> str:
+    """Return who the patient is, for the head of every page."""
+    subject = source.subject
+    born = day(subject.birth_date, source.version.content.language) if subject.birth_date else ""
+    return _RUNNING_SEPARATOR.join(part for part in (said.patient_name, born, subject.patient_id) if part)
 
 
 def _image_rows(part: Part, source: DocumentSource) -> tuple[Row, ...]:

@@ -74,7 +74,7 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "L'addendum vient d'abord ; le compte rendu qu'il complète suit en entier.",
         "The addendum comes first; the report that it adds to follows in full.",
     ),
-    "reason": ("Motif", "Reason"),
+    "reason": ("Motif : {reason}", "Reason: {reason}"),
     "part_addendum": ("Addendum (version {version})", "Addendum (version {version})"),
     "part_original": ("Compte rendu (version {version})", "Report (version {version})"),
     "signed_by": ("Signé par", "Signed by"),

@@ -28,8 +28,10 @@ HOUSE_STYLE: Final = """
 #let data = json(bytes(sys.inputs.data))
 #set document(title: data.title, author: data.author)
 #set page(paper: "a4", margin: (x: 2cm, top: 1.8cm, bottom: 2cm))
-#set text(lang: data.language, font: "Libertinus Serif", size: 10.5pt, hyphenate: true)
+#set text(lang: data.language, font: "Libertinus Serif", size: 10.5pt, hyphenate: false)
 #set par(justify: false, leading: 0.6em)
+// A word longer than a line may be broken, or it would leave the page.
+#show regex("\\S{40}"): it => it + sym.zws
 #let quiet(body) = text(size: 8.5pt, fill: luma(85), body)
 """
 """Set before every source. It defines ``data``, and ``quiet`` for small print."""
