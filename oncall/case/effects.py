@@ -16,6 +16,7 @@ from oncall.case.effects_reading import (
     Changes,
     Effect,
 )
+from oncall.case.effects_second_reading import SECOND_READING_EFFECTS
 from oncall.case.event import Event, Fact, instant_or_none
 from oncall.case.regions import RequestState, StudyKey
 from oncall.case.vocabulary import EventType as E
@@ -279,6 +280,7 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
         Region.READING: READING_EFFECTS,
         Region.REPORT: REPORT_EFFECTS,
         Region.DELIVERY: DELIVERY_EFFECTS,
+        Region.SECOND_READING: SECOND_READING_EFFECTS,
         Region.IDENTITY: IDENTITY_EFFECTS,
     }
 )

@@ -143,6 +143,8 @@ def _double_read_required(case: "Case", event: Event) -> Changes:
     return {
         "double_read_required_at": case.report.double_read_required_at or event.fact.occurred_at,
         "double_read_due_at": instant_or_none(event.fact.payload, "due_at_us") or case.report.double_read_due_at,
+        # Asked for anew: what was read is another version, which was retracted.
+        "double_read_done_at": None,
     }
 
 

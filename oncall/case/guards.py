@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from oncall.case.event import Fact
-from oncall.case.regions import CriticalState, ReadingState, ReportState, RequestState
+from oncall.case.regions import CriticalState, ReadingState, ReportState, RequestState, SecondReadingState
 from oncall.case.vocabulary import EventType as E
 
 if TYPE_CHECKING:
@@ -126,9 +126,68 @@ def _is_entering_again(case: "Case", _: Fact) -> str:
     return ""
 
 
+def _names(*keys: str) -> Guard:
+    """Return a guard that wants a text in each of these keys, and not only spaces."""
+
+    def guard(_: "Case", fact: Fact) -> str:
+        empty = [key for key in keys if not str(fact.payload[key]).strip()]
+        return f"nothing may be missing: {', '.join(empty)}" if empty else ""
+
+    return guard
+
+
+def _is_critical_complete(case: "Case", fact: Fact) -> str:
+    known = next(one for one in case.criticals if one.critical_id == fact.payload["critical_id"])
+    if known.missing:
+        return f"not recorded yet: {', '.join(known.missing)}; say to whom it was told, how, and what was read back"
+    return _names("clinician")(case, fact)
+
+
+def _is_another_reader(case: "Case", fact: Fact) -> str:
+    if any(version.signer == fact.payload["person_id"] for version in case.report.versions):
+        return "whoever signed it does not read it a second time"
+    return ""
+
+
+def _is_second_reader(case: "Case", fact: Fact) -> str:
+    part = case.second_reading
+    if part.state is not SecondReadingState.ASSIGNED:
+        return "" if fact.payload["person_id"] == part.done_by else "it was read a second time by somebody else"
+    if fact.payload["person_id"] != part.assigned_to:
+        return "the second reading was given to another reader: have it given to you first"
+    if part.is_blind and part.blind_findings_at is None:
+        return "it is read blind: say what you see before you are shown the first report"
+    return ""
+
+
+def _is_of_assigned(case: "Case", fact: Fact) -> str:
+    if fact.payload["person_id"] != case.second_reading.assigned_to:
+        return "the second reading was given to another reader"
+    return _names("finding")(case, fact)
+
+
+def _may_be_recorded(case: "Case", fact: Fact) -> str:
+    if fact.payload.get("is_significant") and case.is_closed:
+        return "the hospital must be told of it: reopen the case first"
+    return ""
+
+
+def _may_be_learned(case: "Case", _: Fact) -> str:
+    part = case.second_reading
+    if not part.is_significant or part.state is SecondReadingState.CLOSED:
+        return ""
+    if part.state is not SecondReadingState.ACKNOWLEDGED:
+        return "it changes what is done for the patient: a named clinician takes note of it first"
+    if case.report.state is ReportState.SIGNED and case.report.version <= part.version_read:
+        return "the report still says what is wrong: add an addendum, replace or retract it first"
+    return ""
+
+
 def _may_close(case: "Case", fact: Fact) -> str:
     if case.is_closed:
         return ""
+    if case.second_reading.is_untold:
+        return "no named clinician has taken note of the discrepancy: nothing closes before"
     if any(one.state in {CriticalState.DECLARED, CriticalState.COMMUNICATED} for one in case.criticals):
         return "a critical finding waits for a named clinician: nothing closes before"
     if fact.payload.get("reason") or case.request.state in _ENDED_REQUESTS or case.delivery.acknowledged_at is not None:
@@ -191,5 +250,16 @@ GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
         E.REPORT_ACCESSED: _is_newest_version,
         E.REPORT_ACKNOWLEDGED_BY_ED: _is_newest_version,
         E.CASE_CLOSED: _may_close,
+        E.CRITICAL_DECLARED: _names("finding", "radiologist"),
+        E.CRITICAL_COMMUNICATED: _names("recipient", "method", "read_back"),
+        E.CRITICAL_ACKNOWLEDGED: _names("clinician"),
+        E.CRITICAL_CLOSED: _is_critical_complete,
+        E.REPORT_DOUBLE_READ_ASSIGNED: _is_another_reader,
+        E.REPORT_DOUBLE_READ_FINDINGS: _is_of_assigned,
+        E.REPORT_DOUBLE_READ_DONE: _is_second_reader,
+        E.DISCREPANCY_RECORDED: _may_be_recorded,
+        E.DISCREPANCY_COMMUNICATED: _names("recipient"),
+        E.DISCREPANCY_ACKNOWLEDGED: _names("recipient"),
+        E.DISCREPANCY_LEARNING_CLOSED: _may_be_learned,
     }
 )

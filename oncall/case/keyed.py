@@ -41,6 +41,10 @@ def criticals_after(case: "Case", fact: Fact) -> tuple[CriticalFinding, ...]:
             category=payload["category"],
             declared_at=at,
             due_at=instant_or_none(payload, "due_at_us"),
+            number=len(case.criticals) + 1,
+            finding=payload["finding"],
+            identified_at=instant_or_none(payload, "identified_at_us"),
+            radiologist=payload["radiologist"],
         )
         return (*case.criticals, new)
     return tuple(
@@ -58,10 +62,26 @@ def _critical_changes(one: CriticalFinding, fact: Fact) -> dict[str, Any]:
     if fact.type == E.CRITICAL_CALL_ATTEMPT:
         return {"attempts": one.attempts + 1}
     if fact.type == E.CRITICAL_COMMUNICATED:
-        return {"communicated_at": one.communicated_at or fact.occurred_at}
+        return _told(one, fact)
     if fact.type == E.CRITICAL_ACKNOWLEDGED and one.acknowledged_at is None:
         return {"acknowledged_at": fact.occurred_at, "acknowledged_by": payload["clinician"]}
+    if fact.type == E.CRITICAL_CLOSED and one.closed_at is None:
+        return {"closed_at": fact.occurred_at, "closed_by": payload["clinician"]}
     return {}
+
+
+def _told(one: CriticalFinding, fact: Fact) -> dict[str, Any]:
+    """What was told first stays; telling somebody else again is in the log."""
+    if one.communicated_at is not None:
+        return {}
+    payload = fact.payload
+    return {
+        "communicated_at": fact.occurred_at,
+        "recipient": payload["recipient"],
+        "received_at": instant_or_none(payload, "received_at_us"),
+        "method": payload["method"],
+        "read_back": payload["read_back"],
+    }
 
 
 def escalations_after(case: "Case", fact: Fact) -> tuple[EscalationChain, ...]:

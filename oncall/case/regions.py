@@ -101,6 +101,19 @@ class CriticalState(StrEnum):
     CLOSED = "closed"
 
 
+class SecondReadingState(StrEnum):
+    """Where the second reading is, and what became of a discrepancy that it, or anybody, found."""
+
+    NONE = "none"
+    REQUIRED = "required"
+    ASSIGNED = "assigned"
+    DONE = "done"
+    DISCREPANT = "discrepant"
+    COMMUNICATED = "communicated"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
 class IdentityState(StrEnum):
     """How sure we are of whose case it is; BLOCKED until somebody has settled a contradiction."""
 
@@ -129,6 +142,7 @@ State = (
     | ReportState
     | DeliveryState
     | CriticalState
+    | SecondReadingState
     | IdentityState
     | EscalationState
 )
@@ -302,7 +316,11 @@ class DeliveryPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CriticalFinding:
-    """The communication of one critical finding, ACR category 1 (minutes), 2 (hours) or 3 (days)."""
+    """The communication of one critical finding, ACR category 1 (minutes), 2 (hours) or 3 (days).
+
+    The six fields of the ACR are ``finding``, ``identified_at``, ``radiologist``, ``recipient``, ``received_at`` and
+    ``method``; ``read_back`` is what the recipient said back. ``number`` counts the findings of a case from 1.
+    """
 
     critical_id: str
     state: CriticalState
@@ -313,6 +331,70 @@ class CriticalFinding:
     communicated_at: datetime | None = None
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
+    number: int = 1
+    finding: str = ""
+    identified_at: datetime | None = None
+    radiologist: str = ""
+    recipient: str = ""
+    received_at: datetime | None = None
+    method: str = ""
+    read_back: str = ""
+    closed_at: datetime | None = None
+    closed_by: str = ""
+
+    @property
+    def is_waiting(self) -> bool:
+        """No named clinician has taken it over yet."""
+        return self.state in {CriticalState.DECLARED, CriticalState.COMMUNICATED}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The names of what is not recorded yet of the six fields and the read-back."""
+        names = ("finding", "identified_at", "radiologist", "recipient", "received_at", "method", "read_back")
+        return tuple(name for name in names if not getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SecondReadingPart:
+    """The second reading of the report and the discrepancy found.
+
+    ``earliest_at`` and ``due_at`` bound when it is read; ``reasons`` are the rules that ask for it. ``score`` is
+    RADPEER's (1 to 4, a or b). ``version_read`` is the report's version that was read, so that a later one is a
+    correction. ``communicate_by`` is when a named clinician must have taken note of a significant discrepancy.
+    """
+
+    state: SecondReadingState = SecondReadingState.NONE
+    reasons: tuple[str, ...] = ()
+    required_at: datetime | None = None
+    earliest_at: datetime | None = None
+    due_at: datetime | None = None
+    is_blind: bool = False
+    assigned_to: PersonId | None = None
+    assigned_at: datetime | None = None
+    blind_findings_at: datetime | None = None
+    done_at: datetime | None = None
+    done_by: str = ""
+    score: str = ""
+    is_significant: bool = False
+    category: int = 0
+    version_read: int = 0
+    recorded_at: datetime | None = None
+    communicate_by: datetime | None = None
+    communicated_at: datetime | None = None
+    recipient: str = ""
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    closed_at: datetime | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Somebody still has to read it."""
+        return self.state in {SecondReadingState.REQUIRED, SecondReadingState.ASSIGNED}
+
+    @property
+    def is_untold(self) -> bool:
+        """A clinically significant discrepancy of which no named clinician has taken note."""
+        return self.is_significant and self.state in {SecondReadingState.DISCREPANT, SecondReadingState.COMMUNICATED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,6 +35,7 @@ from oncall.case.regions import (
     ReportPart,
     RequestPart,
     RequestState,
+    SecondReadingPart,
     State,
 )
 from oncall.case.state_tables import ADVICE, STATE_TABLES, Moves
@@ -90,6 +91,7 @@ class Case:
     report: ReportPart = field(default_factory=ReportPart)
     delivery: DeliveryPart = field(default_factory=DeliveryPart)
     identity: IdentityPart = field(default_factory=IdentityPart)
+    second_reading: SecondReadingPart = field(default_factory=SecondReadingPart)
     criticals: tuple[CriticalFinding, ...] = ()
     escalations: tuple[EscalationChain, ...] = ()
 
@@ -227,13 +229,24 @@ _FIELDS: Final[Mapping[Region, str]] = MappingProxyType(
         Region.READING: "reading",
         Region.REPORT: "report",
         Region.DELIVERY: "delivery",
+        Region.SECOND_READING: "second_reading",
         Region.IDENTITY: "identity",
     }
 )
 
 
 _Value = TypeVar("_Value", bound="Case | _Part")
-_Part = RequestPart | ProtocolPart | ExamPart | ImagesPart | ReadingPart | ReportPart | DeliveryPart | IdentityPart
+_Part = (
+    RequestPart
+    | ProtocolPart
+    | ExamPart
+    | ImagesPart
+    | ReadingPart
+    | ReportPart
+    | DeliveryPart
+    | SecondReadingPart
+    | IdentityPart
+)
 
 
 class _Step(NamedTuple):

@@ -22,6 +22,7 @@ from oncall.case.regions import (
     ReadingState,
     ReportState,
     RequestState,
+    SecondReadingState,
     State,
 )
 from oncall.case.vocabulary import EventType as E
@@ -195,12 +196,32 @@ _DELIVERY: Final[Mapping[E, Moves]] = {
 
 _C = CriticalState
 _CRITICAL: Final[Mapping[E, Moves]] = {
-    E.CRITICAL_DECLARED: _to(_C.DECLARED, _C.NONE, _C.DECLARED),
+    # Told already, it may still be found to be more urgent: the time left is shorter, what was told stays told.
+    E.CRITICAL_DECLARED: _to(_C.DECLARED, _C.NONE, _C.DECLARED, stay=(_C.COMMUNICATED,)),
     E.CRITICAL_CALL_ATTEMPT: _stay(_C.DECLARED, _C.COMMUNICATED, _C.ACKNOWLEDGED, _C.CLOSED),
     E.CRITICAL_COMMUNICATED: _to(_C.COMMUNICATED, _C.DECLARED, _C.COMMUNICATED, stay=(_C.ACKNOWLEDGED, _C.CLOSED)),
     E.CRITICAL_ACKNOWLEDGED: _to(_C.ACKNOWLEDGED, _C.DECLARED, _C.COMMUNICATED, _C.ACKNOWLEDGED, stay=(_C.CLOSED,)),
     E.CRITICAL_ESCALATED: _stay(_C.DECLARED, _C.COMMUNICATED),
     E.CRITICAL_CLOSED: _to(_C.CLOSED, _C.ACKNOWLEDGED, _C.CLOSED),
+}
+
+_S = SecondReadingState
+_FOUND: Final = (_S.DISCREPANT, _S.COMMUNICATED, _S.ACKNOWLEDGED)
+_SECOND_READING: Final[Mapping[E, Moves]] = {
+    # What another rule asks for as well is added; what was read is read again only when it was signed anew.
+    E.REPORT_DOUBLE_READ_REQUIRED: _to(_S.REQUIRED, _S.NONE, _S.REQUIRED, stay=(_S.ASSIGNED,)),
+    E.REPORT_DOUBLE_READ_ASSIGNED: _to(_S.ASSIGNED, _S.REQUIRED, _S.ASSIGNED),
+    E.REPORT_DOUBLE_READ_FINDINGS: _stay(_S.ASSIGNED),
+    E.REPORT_DOUBLE_READ_DONE: _to(_S.DONE, _S.ASSIGNED, _S.DONE, stay=(*_FOUND, _S.CLOSED)),
+    # Anybody may find one, asked or not; while one is being told of, another is part of it.
+    E.DISCREPANCY_RECORDED: _to(_S.DISCREPANT, _S.NONE, _S.DONE, _S.CLOSED),
+    E.DISCREPANCY_COMMUNICATED: _to(_S.COMMUNICATED, _S.DISCREPANT, _S.COMMUNICATED, stay=(_S.ACKNOWLEDGED, _S.CLOSED)),
+    E.DISCREPANCY_ACKNOWLEDGED: _to(
+        _S.ACKNOWLEDGED, _S.DISCREPANT, _S.COMMUNICATED, _S.ACKNOWLEDGED, stay=(_S.CLOSED,)
+    ),
+    E.DISCREPANCY_LEARNING_CLOSED: _to(_S.CLOSED, *_FOUND, _S.CLOSED),
+    # What is withdrawn is not read a second time; what was found in it is still told.
+    E.REPORT_RETRACTED: _to(_S.NONE, _S.NONE, _S.REQUIRED, _S.ASSIGNED, _S.DONE, stay=(*_FOUND, _S.CLOSED)),
 }
 
 _N = IdentityState
@@ -239,6 +260,7 @@ STATE_TABLES: Final[Mapping[Region, Mapping[E, Moves]]] = MappingProxyType(
         Region.REPORT: MappingProxyType(_REPORT),
         Region.DELIVERY: MappingProxyType(_DELIVERY),
         Region.CRITICAL: MappingProxyType(_CRITICAL),
+        Region.SECOND_READING: MappingProxyType(_SECOND_READING),
         Region.IDENTITY: MappingProxyType(_IDENTITY),
         Region.ESCALATION: MappingProxyType(_ESCALATION),
     }
@@ -266,6 +288,13 @@ ADVICE: Final[Mapping[E, str]] = MappingProxyType(
         E.REPORT_ACKNOWLEDGED_BY_ED: "it was not sent: send it, then let a named clinician acknowledge",
         E.CRITICAL_ESCALATED: "it was acknowledged: nobody is called any more",
         E.CRITICAL_CLOSED: "a named clinician acknowledges first",
+        E.CRITICAL_DECLARED: "a clinician has taken it over: declare what is new as a finding of its own",
+        E.REPORT_DOUBLE_READ_REQUIRED: "it was read a second time already",
+        E.REPORT_DOUBLE_READ_ASSIGNED: "no second reading is asked for: require it first",
+        E.REPORT_DOUBLE_READ_DONE: "it was given to nobody: assign the second reading first",
+        E.DISCREPANCY_RECORDED: "finish the second reading first, or the discrepancy that is being told of",
+        E.DISCREPANCY_COMMUNICATED: "record the discrepancy first",
+        E.DISCREPANCY_LEARNING_CLOSED: "record the discrepancy first",
         E.CASE_CLOSED: "a reader has it open: sign or release it first",
         E.CASE_REOPENED: "the case is open",
         E.ESCALATION_STARTED: "a chain that ended is not started again: use a new chain_id",

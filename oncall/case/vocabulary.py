@@ -30,6 +30,7 @@ class Region(StrEnum):
     REPORT = "report"
     DELIVERY = "delivery"
     CRITICAL = "critical"
+    SECOND_READING = "second_reading"
     IDENTITY = "identity"
     ESCALATION = "escalation"
 
@@ -133,6 +134,7 @@ class EventType(StrEnum):
     REPORT_RETRACTED = "report.retracted"
     REPORT_DOUBLE_READ_REQUIRED = "report.double_read_required"
     REPORT_DOUBLE_READ_ASSIGNED = "report.double_read_assigned"
+    REPORT_DOUBLE_READ_FINDINGS = "report.double_read_findings"
     REPORT_DOUBLE_READ_DONE = "report.double_read_done"
     DISCREPANCY_RECORDED = "discrepancy.recorded"
     DISCREPANCY_COMMUNICATED = "discrepancy.communicated"
@@ -186,9 +188,11 @@ EXTENSIONS: Final = frozenset(
         E.IMAGES_LAST_UNLINKED,
         E.IDENTITY_IN_TWO_PATIENTS,
         E.CLOCK_BREACHED,
+        E.REPORT_DOUBLE_READ_FINDINGS,
     }
 )
-"""Types that section 4.2 does not list: studies that nobody announced, matching, facts of the archive, breaches."""
+"""Types that section 4.2 does not list: studies that nobody announced, matching, facts of the archive, breaches, what a
+second reader found before seeing the first report."""
 
 FREE_TEXT: Final = frozenset({"motive", "alternative", "question", "answer", "text", "finding", "read_back", "note"})
 """Payload keys that may hold clinical text; they stay in the record."""
@@ -213,6 +217,9 @@ _CHAIN_KEYS: Final = frozenset(
 )
 _CRITICAL_KEYS: Final = frozenset(
     {"critical_id", "category", "finding", "identified_at_us", "radiologist", "due_at_us"}
+)
+_DISCREPANCY_KEYS: Final = frozenset(
+    {"score", "note", "person_id", "kind", "body_region", "is_significant", "category", "due_at_us", "correction_by"}
 )
 _ASSIGN_KEYS: Final = frozenset({"person_id", "reason", "assignment", "provider_id", "line_id"})
 # As `oncall.reading.stored_decision` writes them.
@@ -333,13 +340,16 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.REPORT_ADDENDUM: _entry("version", "signer", may=_REPORT_KEYS),
         E.REPORT_REPLACED: _entry("version", "signer", may=_REPORT_KEYS | {"replaces"}),
         E.REPORT_RETRACTED: _entry("version", "reason", may={"person_id"}),
-        E.REPORT_DOUBLE_READ_REQUIRED: _entry("reason", may={"due_at_us"}),
-        E.REPORT_DOUBLE_READ_ASSIGNED: _entry("person_id"),
+        E.REPORT_DOUBLE_READ_REQUIRED: _entry("reason", may={"reasons", "earliest_at_us", "due_at_us", "is_blind"}),
+        E.REPORT_DOUBLE_READ_ASSIGNED: _entry("person_id", may={"reason"}),
+        E.REPORT_DOUBLE_READ_FINDINGS: _entry("person_id", "finding"),
         E.REPORT_DOUBLE_READ_DONE: _entry("person_id", may={"agreement"}),
-        E.DISCREPANCY_RECORDED: _entry("score", may={"note", "person_id"}),
-        E.DISCREPANCY_COMMUNICATED: _entry("recipient", may={"method"}),
+        E.DISCREPANCY_RECORDED: _entry("score", may=_DISCREPANCY_KEYS),
+        E.DISCREPANCY_COMMUNICATED: _entry(
+            "recipient", may={"method", "received_at_us", "read_back", "radiologist", "person_id"}
+        ),
         E.DISCREPANCY_ACKNOWLEDGED: _entry("recipient"),
-        E.DISCREPANCY_LEARNING_CLOSED: _entry(),
+        E.DISCREPANCY_LEARNING_CLOSED: _entry(may={"reason", "kind"}),
         E.REPORT_SENT: _entry("channel", may=_CHANNEL_KEYS),
         E.REPORT_DELIVERED: _entry(may=_CHANNEL_KEYS),
         E.REPORT_DELIVERY_FAILED: _entry("reason", may=_CHANNEL_KEYS),
@@ -351,13 +361,13 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.CASE_CLOSED: _entry(may={"reason"}),
         E.CASE_INVOICED: _entry(may={"reference"}),
         E.CASE_REOPENED: _entry("reason"),
-        E.CRITICAL_DECLARED: _entry("critical_id", "category", may=_CRITICAL_KEYS),
+        E.CRITICAL_DECLARED: _entry(*sorted(_CRITICAL_KEYS), may={"reason"}),
         E.CRITICAL_CALL_ATTEMPT: _entry("critical_id", "outcome", may={"attempt", "number", "recipient"}),
         E.CRITICAL_COMMUNICATED: _entry(
             "critical_id", "recipient", "received_at_us", "method", "read_back", may=_CRITICAL_KEYS
         ),
         E.CRITICAL_ACKNOWLEDGED: _entry("critical_id", "clinician"),
-        E.CRITICAL_ESCALATED: _entry("critical_id", may={"level", "recipient", "reason"}),
+        E.CRITICAL_ESCALATED: _entry("critical_id", may={"level", "recipient", "reason", "chain_id"}),
         E.CRITICAL_CLOSED: _entry("critical_id", "clinician", may={"reason"}),
         E.IDENTITY_PROVISIONAL: _entry("patient_key", may={"reason"}),
         E.IDENTITY_QUALIFIED: _entry("patient_key", may={"method"}),

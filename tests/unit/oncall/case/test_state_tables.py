@@ -23,6 +23,7 @@ from oncall.case.regions import (
     ReportState,
     ReportVersion,
     RequestState,
+    SecondReadingState,
     StudyKey,
 )
 from oncall.case.state import Case, TransitionRefused, apply
@@ -42,6 +43,7 @@ STATES: dict[Region, Any] = {
     Region.REPORT: ReportState,
     Region.DELIVERY: DeliveryState,
     Region.CRITICAL: CriticalState,
+    Region.SECOND_READING: SecondReadingState,
     Region.IDENTITY: IdentityState,
     Region.ESCALATION: EscalationState,
 }
@@ -53,6 +55,7 @@ FIELDS = {
     Region.READING: "reading",
     Region.REPORT: "report",
     Region.DELIVERY: "delivery",
+    Region.SECOND_READING: "second_reading",
     Region.IDENTITY: "identity",
 }
 STUDY = StudyKey("HOSP", "1.2.3")
@@ -100,7 +103,10 @@ def case_in(cell: Cell) -> Case:
         if state is not None:
             case = replace(case, **{name: replace(getattr(case, name), state=state)})
     if cell.region is Region.CRITICAL and cell.state != "none":
-        finding = CriticalFinding(critical_id="f1", state=CriticalState(cell.state), category=2, declared_at=START)
+        finding = CriticalFinding(
+            critical_id="f1", state=CriticalState(cell.state), category=2, declared_at=START, finding="x",
+            identified_at=START, radiologist=ANNE, recipient="x", received_at=START, method="phone", read_back="x",
+        )  # fmt: skip
         case = replace(case, criticals=(finding,))
     if cell.region is Region.ESCALATION and cell.state != "none":
         chain = EscalationChain(chain_id="c1", state=EscalationState(cell.state), cause="silence", started_at=START)
@@ -121,6 +127,7 @@ def consistent(case: Case) -> Case:
         ),
         images=replace(case.images, studies=(STUDY,)),
         protocol=replace(case.protocol, version=1),
+        second_reading=replace(case.second_reading, assigned_to="boris", done_by="boris"),
     )
 
 
@@ -129,6 +136,7 @@ def payload(case: Case, event_type: E) -> dict[str, Any]:
     values: dict[str, Any] = {
         "person_id": ANNE, "transaction_uid": "2.25.1", "signer": ANNE, "issuer": STUDY.issuer,
         "study_instance_uid": STUDY.study_instance_uid, "version": 1, "deadline_at_us": us(60), "received_at_us": us(1),
+        "identified_at_us": us(0), "due_at_us": us(60),
         "urgency": 2, "category": 2, "site_id": "roanne", "critical_id": "f1", "chain_id": "c1", "received": 1,
         "silent_s": 60.0, "patient_key": "k", "is_given": True,
     }  # fmt: skip
@@ -140,6 +148,8 @@ def payload(case: Case, event_type: E) -> dict[str, Any]:
         needed["version"] = case.report.version + 1
     elif event_type == E.PROTOCOL_SUPERSEDED:
         needed["version"] = 2
+    elif event_type.startswith("report.double_read") and "person_id" in needed:
+        needed["person_id"] = "boris"
     elif event_type == E.CASE_CLOSED:
         needed["reason"] = "test"
     return needed
