@@ -1,6 +1,6 @@
 """What people edit, kept by version: the newest published one is in force, older ones explain old decisions.
 
-For: directory and roster documents in ``oncall_document``. Not for: their meaning; a body is
+For: directory, roster and report template documents in ``oncall_document``. Not for: their meaning; a body is
 a canonical JSON text.
 
 Invariants: a version is written once and never changed or deleted; of one kind, publication times only grow, so
@@ -32,6 +32,7 @@ class DocumentKind(StrEnum):
 
     DIRECTORY = "directory"
     ROSTER = "roster"
+    TEMPLATE = "template"
 
 
 class NothingPublished(Unavailable):

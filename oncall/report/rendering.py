@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import IntEnum
-from typing import Final
 
 from oncall.report.content import Answer, AnswerValue, Chapter, Dose, KeyImage, ReportContent
 from oncall.report.template import (
@@ -30,9 +29,6 @@ from oncall.report.template import (
 )
 from oncall.report.template_fields import Answers, check_answers, is_shown, number_text, shown_fields
 from oncall.report.template_texts import WORDS, Words
-
-# UCUM as people write it; what is not here is written as it is.
-_UNITS: Final[Mapping[str, str]] = {"mGy.cm": "mGy·cm", "[hnsf'U]": "UH", "Cel": "°C", "cm2": "cm²", "cm3": "cm³"}
 
 
 class Severity(IntEnum):
@@ -212,7 +208,7 @@ def value_text(field: Field, answer: AnswerValue, words: Words) -> str:
         labels = [field.choice(one).label for one in answer]
         return words.last_of_list.join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else labels[0]
     if isinstance(answer, int | float):
-        unit = _UNITS.get(field.unit, field.unit)
+        unit = words.units.get(field.unit, field.unit)
         return f"{number_text(answer, words)} {unit}".rstrip()
     if field.kind is FieldKind.CHOICE:
         return field.choice(answer).label

@@ -230,12 +230,16 @@ def _defects(template: Template) -> Iterator[str]:
         yield from _field_defects(place, field)
         earlier[field.field_id] = field
     names = {*earlier, *(fact_name(fact) for fact in Fact)}
-    for number, line in enumerate(template.lines):
-        place = f"chapters.{line.chapter.value}[{number - template.lines.index(template.lines_of(line.chapter)[0])}]"
-        yield from _conditions_defects(place, line.shown_when, earlier)
-        yield from (f"{place}: {one} is no field or fact" for one in placeholders(line.text) if one not in names)
-        if "\n" in line.text or not line.text.strip():
-            yield f"{place}: one line that is not empty is wanted"
+    chapters = list(Chapter)
+    if list(template.lines) != sorted(template.lines, key=lambda one: chapters.index(one.chapter)):
+        yield "chapters: lines stand in the order of the chapters"
+    for chapter in Chapter:
+        for number, line in enumerate(template.lines_of(chapter)):
+            place = f"chapters.{chapter.value}[{number}]"
+            yield from _conditions_defects(place, line.shown_when, earlier)
+            yield from (f"{place}: {one} is no field or fact" for one in placeholders(line.text) if one not in names)
+            if "\n" in line.text or not line.text.strip():
+                yield f"{place}: one line that is not empty is wanted"
     known: set[str] = set()
     for number, notice in enumerate(template.notices):
         place = f"notices[{number}]"

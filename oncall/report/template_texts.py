@@ -12,7 +12,7 @@ from oncall.language import Language
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """The words of one language; ``{...}`` are filled in by who uses them."""
+    """The words of one language; ``{...}`` are filled in by who uses them, ``units`` are UCUM as it is read there."""
 
     yes: str
     no: str
@@ -43,6 +43,7 @@ class Words:
     missing_indication: str
     missing_technique: str
     missing_dose: str
+    units: Mapping[str, str]
 
 
 WORDS: Final[Mapping[Language, Words]] = {
@@ -76,6 +77,7 @@ WORDS: Final[Mapping[Language, Words]] = {
         missing_indication="L'indication est vide.",
         missing_technique="La technique est vide.",
         missing_dose="La dose n'est pas renseignée (arrêté du 22 septembre 2006).",
+        units={"a": "ans", "ug/L": "µg/L", "mGy.cm": "mGy·cm", "[hnsf'U]": "UH", "Cel": "°C", "cm2": "cm²"},
     ),
     Language.ENGLISH: Words(
         yes="yes",
@@ -107,5 +109,6 @@ WORDS: Final[Mapping[Language, Words]] = {
         missing_indication="The indication is empty.",
         missing_technique="The technique is empty.",
         missing_dose="The dose is not stated (decree of 22 September 2006).",
+        units={"a": "years", "ug/L": "µg/L", "mGy.cm": "mGy·cm", "[hnsf'U]": "HU", "Cel": "°C", "cm2": "cm²"},
     ),
 }
