@@ -33,12 +33,15 @@ MESSAGE_POINTS: Final = ("messages.due", "messages.sending", "messages.handed_ov
 # Those of the on-call engine: a due timer is leased, its decision is made, it is committed.
 ENGINE_POINTS: Final = ("engine.leased", "engine.decided", "engine.committed")
 
+# Those of delivering a report: leased, its documents made but not kept, handed over but not recorded, recorded.
+DELIVERY_POINTS: Final = ("delivery.leased", "delivery.made", "delivery.handed_over", "delivery.recorded")
+
 
 def _armed() -> tuple[str | None, int]:
     point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
     if not point:
         return None, 0
-    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS)
+    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *DELIVERY_POINTS)
     if point not in known:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(known)}")
     return point, int(count or 1)

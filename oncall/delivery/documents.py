@@ -1,0 +1,147 @@
+"""The documents of a version as they were first made, kept: every channel sends, and every page shows, these bytes.
+
+For: making once, keeping, finding. Not for: how a document looks (`oncall.report_documents`).
+
+Invariant: a version's documents are written in one transaction and never changed; whoever makes them second gets the
+first ones. So a delivery that is repeated by another node, or after an upgrade, sends the same bytes.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from sqlalchemy import Connection, insert, select
+
+from foundation.clock import Clock
+from foundation.database import Database
+from foundation.errors import Unavailable
+from foundation.faults import reach
+from foundation.instants import microseconds
+from oncall.case.event import CaseId
+from oncall.delivery.model import Delivery
+from oncall.report import store
+from oncall.report.version import SignedVersion, VersionKind
+from oncall.report_documents.source import DocumentSource, ExamFacts, Subject
+from oncall.schema import oncall_report_document as table
+
+
+class DocumentKind(StrEnum):
+    """What is made of each version; DICOM ones are whole files (PS3.10)."""
+
+    PDF = "pdf"
+    STRUCTURED_REPORT = "structured_report"
+    ENCAPSULATED_PDF = "encapsulated_pdf"
+    KEY_OBJECTS = "key_objects"
+    PLAIN_TEXT = "plain_text"
+
+
+DICOM_KINDS: Final = (DocumentKind.STRUCTURED_REPORT, DocumentKind.ENCAPSULATED_PDF, DocumentKind.KEY_OBJECTS)
+"""Those that an archive takes, in the order in which they are sent."""
+
+Documents = Mapping[DocumentKind, bytes]
+
+Maker = Callable[[DocumentSource], Documents]
+"""Makes the documents of a source: deterministic, and without input or output."""
+
+Described = tuple[Subject, ExamFacts]
+
+Describer = Callable[[SignedVersion], Described]
+"""Looks up who the patient is and what was examined; raises `Unavailable` while that is not known."""
+
+
+class DocumentStore:
+    """Makes documents when they are first asked for.
+
+    Parameters
+    ----------
+    database : Database
+        With versions and documents.
+    describe : Describer
+    make : Maker
+    clock : Clock
+    """
+
+    def __init__(self, database: Database, describe: Describer, make: Maker, clock: Clock) -> None:
+        self._database = database
+        self._describe = describe
+        self._make = make
+        self._clock = clock
+        # Several channels ask for the same documents at the same moment; making them twice gains nothing.
+        self._making = threading.Lock()
+
+    def of_delivery(self, delivery: Delivery) -> Documents:
+        """Return the documents of a delivery's version.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            If the patient cannot be looked up, or the version cannot be read.
+        """
+        return self.of_version(delivery.case_id, delivery.version)
+
+    def of_version(self, case_id: CaseId, version: int) -> Documents:
+        """Return the documents of a version, made and kept if they were not; raises like `of_delivery`."""
+        with self._database.read() as connection:
+            kept = find(connection, case_id, version)
+        if kept:
+            return kept
+        with self._making:
+            return self._made(case_id, version)
+
+    def _made(self, case_id: CaseId, version: int) -> Documents:
+        with self._database.read() as connection:
+            kept = find(connection, case_id, version)
+            versions = store.versions_of(connection, case_id)
+        if kept:
+            return kept
+        signed = next((one for one in versions if one.version.version == version), None)
+        if signed is None:
+            raise Unavailable("the version to deliver is not stored; restore the database from a backup")
+        subject, exam = self._describe(signed)
+        made = self._make(
+            DocumentSource(
+                signed=signed,
+                subject=subject,
+                exam=exam,
+                history=tuple(one for one in versions if one.version.version < version),
+                is_retracted=any(
+                    one.version.kind is VersionKind.RETRACTION and one.version.version > version for one in versions
+                ),
+            )
+        )
+        reach("delivery.made")
+        with self._database.write(durable=True) as connection:
+            return keep(connection, case_id, version, made, microseconds(self._clock.now()))
+
+
+def find(connection: Connection, case_id: CaseId, version: int) -> Documents:
+    """Return the documents of a version that are kept; nothing when they were not made yet."""
+    rows = connection.execute(
+        select(table.c.kind, table.c.body).where(table.c.case_id == case_id, table.c.version == version)
+    )
+    return MappingProxyType({DocumentKind(row.kind): bytes(row.body) for row in rows})
+
+
+def keep(connection: Connection, case_id: CaseId, version: int, made: Documents, made_at_us: int) -> Documents:
+    """Keep the documents of a version, unless somebody was faster; return those that are kept."""
+    kept = find(connection, case_id, version)
+    if kept:
+        return kept
+    connection.execute(
+        insert(table),
+        [
+            {
+                "case_id": case_id,
+                "version": version,
+                "kind": kind.value,
+                "digest": hashlib.sha256(body).hexdigest(),
+                "made_at_us": made_at_us,
+                "body": body,
+            }
+            for kind, body in made.items()
+        ],
+    )
+    return made
