@@ -267,8 +267,6 @@ def _signature_rows(source: DocumentSource) -> tuple[Row, ...]:
         ("digest", signed.digest),
         ("signature", f"{signed.signature.algorithm}, {text('key', language).lower()} {signed.signature.key_id}"),
     ]
-    if signed.time_stamp is not None:
-        rows.append(("time_stamp", text("yes", language)))
     return tuple(Row(label=text(key, language), value=value) for key, value in rows)
 
 

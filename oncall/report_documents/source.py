@@ -80,11 +80,23 @@ class ExamFacts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StoredDocument:
+    """A DICOM document of an earlier version as the archive has it; ``kind`` is ``sr``, ``pdf`` or ``kos``."""
+
+    version: int
+    kind: str
+    series_instance_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DocumentSource:
     """Everything that a document of one version shows.
 
     ``history`` holds the versions of the case before this one, oldest first. ``is_retracted`` says that a later
-    version withdrew this one: documents made from now on must say so.
+    version withdrew this one: documents made from now on must say so. ``stored_documents`` is what the archive has of
+    earlier versions; an earlier document that is not among them is referred to by the UID that it would have now, which
+    is right unless the patient's identity or the exam changed in between.
     """
 
     signed: SignedVersion
@@ -92,6 +104,7 @@ class DocumentSource:
     exam: ExamFacts
     history: tuple[SignedVersion, ...] = field(default=())
     is_retracted: bool = False
+    stored_documents: tuple[StoredDocument, ...] = ()
 
     @property
     def version(self) -> ReportVersion:

@@ -82,7 +82,6 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "signature": ("Signature électronique", "Electronic signature"),
     "digest": ("Empreinte SHA-256", "SHA-256 digest"),
     "key": ("Clé", "Key"),
-    "time_stamp": ("Horodatage RFC 3161", "RFC 3161 time stamp"),
     "case": ("Dossier", "Case"),
     "page": ("Page", "Page"),
     "rendering_note": (
