@@ -76,6 +76,9 @@ def callees(
         Target.BACKUP: of(LineKind.BACKUP, is_own=True),
         Target.NEIGHBOUR_PROVIDER: of(LineKind.DUTY, is_own=False) if own_provider is not None else (),
         Target.COORDINATOR: of(LineKind.COORDINATOR, is_own=None),
+        Target.EMERGENCY_PHYSICIAN: _named(site, directory, (ContactDuty.EMERGENCY_PHYSICIAN,)),
+        Target.HOSPITAL_SENIOR: _named(site, directory, (ContactDuty.SENIOR,)),
+        Target.ADMINISTRATOR_ON_DUTY: _named(site, directory, (ContactDuty.ADMINISTRATOR_ON_DUTY,)),
         Target.HOSPITAL: hospital_callees(site, directory),
     }
 

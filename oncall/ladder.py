@@ -24,19 +24,23 @@ class Target(StrEnum):
     BACKUP = "backup"
     NEIGHBOUR_PROVIDER = "neighbour_provider"
     COORDINATOR = "coordinator"
+    EMERGENCY_PHYSICIAN = "emergency_physician"
+    HOSPITAL_SENIOR = "hospital_senior"
+    ADMINISTRATOR_ON_DUTY = "administrator_on_duty"
     HOSPITAL = "hospital"
 
 
 class Purpose(StrEnum):
     """What a ladder is climbed for: a case wants a reader, its report is late and unopened, its transfer stopped.
 
-    Or a critical finding was not acknowledged in time.
+    Or a critical finding was not acknowledged in time, or nobody at the hospital has acknowledged the report.
     """
 
     READER = "reader"
     LATE = "late"
     TECHNICAL = "technical"
     CRITICAL = "critical"
+    UNOPENED = "unopened"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +164,24 @@ DEFAULT_LADDERS: Final[Mapping[Purpose, Ladder]] = MappingProxyType(
             version="1",
             purpose=Purpose.CRITICAL,
             steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
+        ),
+        # The hospital's own people first: they can walk to the bedside.
+        Purpose.UNOPENED: Ladder(
+            ladder_id="unopened",
+            version="1",
+            purpose=Purpose.UNOPENED,
+            steps=tuple(
+                Step(level=level, target=target, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S, pages_max=1)
+                for level, target in enumerate(
+                    (
+                        Target.EMERGENCY_PHYSICIAN,
+                        Target.HOSPITAL_SENIOR,
+                        Target.ADMINISTRATOR_ON_DUTY,
+                        Target.COORDINATOR,
+                    ),
+                    start=1,
+                )
+            ),
         ),
     }
 )

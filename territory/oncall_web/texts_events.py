@@ -153,6 +153,9 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "senior": ("senior d'astreinte", "senior on call"),
     "backup": ("renfort", "backup"),
     "neighbour_provider": ("prestataire voisin", "neighbouring provider"),
+    "emergency_physician": ("urgentiste", "emergency physician"),
+    "hospital_senior": ("senior de l'hôpital", "senior of the hospital"),
+    "administrator_on_duty": ("administrateur de garde", "administrator on duty"),
     "coordinator": ("coordonnateur", "coordinator"),
     "hospital": ("hôpital", "hospital"),
     # Why somebody was given the case.

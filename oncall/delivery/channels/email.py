@@ -45,11 +45,11 @@ _SAYINGS: Final[Mapping[VersionKind, tuple[str, str]]] = MappingProxyType(
             "An addendum completes the report of case {code}: please read and acknowledge version {version}.",
         ),
         VersionKind.REPLACEMENT: (
-            "Le compte rendu du dossier {code} est REMPLACÉ : seule la version {version} fait foi. À relire et acquitter.",
+            "Le compte rendu du dossier {code} est REMPLACÉ : seule la version {version} vaut. À relire et acquitter.",
             "The report of case {code} is REPLACED: version {version} alone is valid. Read and acknowledge it again.",
         ),
         VersionKind.RETRACTION: (
-            "Le compte rendu du dossier {code} est RETIRÉ : n'en tenez plus compte, prévenez qui s'y est fié, acquittez.",
+            "Le compte rendu du dossier {code} est RETIRÉ : ne vous y fiez plus, prévenez qui l'a fait, acquittez.",
             "The report of case {code} is WITHDRAWN: rely on it no longer, tell whoever did, and acknowledge.",
         ),
     }
