@@ -265,7 +265,7 @@ oncall_case_figure = Table(
     *(
         Column(f"{name}_at_us", BigInteger, nullable=True)
         for name in (
-            "requested", "answered", "images", "assigned", "acknowledged", "read", "finding", "signed", "delivered",
+            "requested", "answered", "images", "deadline", "assigned", "acknowledged", "read", "finding", "signed", "delivered",
             "known", "critical", "critical_known", "second_read",
         )
     ),

@@ -205,15 +205,15 @@ def _entry(event: Event) -> Entry:
         "occurred_utc": event.fact.occurred_at.isoformat(),
         "by": event.fact.actor.who,
         "role": event.fact.actor.role,
-        "said": {key: _said(key, value) for key, value in sorted(event.fact.payload.items())},
+        "said": dict(_said(key, value) for key, value in sorted(event.fact.payload.items())),
     }
 
 
-def _said(key: str, value: Any) -> Any:
+def _said(key: str, value: Any) -> tuple[str, Any]:
     # Instants of payloads are microseconds for programs; here they are read by people.
     if key.endswith("_at_us") and isinstance(value, int):
-        return instant_of_us(value).isoformat()
-    return value
+        return key.removesuffix("_us"), instant_of_us(value).isoformat()
+    return key, value
 
 
 def _both(at: datetime, zone: ZoneInfo) -> dict[str, str]:
