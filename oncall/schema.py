@@ -265,8 +265,8 @@ oncall_case_figure = Table(
     *(
         Column(f"{name}_at_us", BigInteger, nullable=True)
         for name in (
-            "requested", "answered", "images", "deadline", "assigned", "acknowledged", "read", "finding", "signed", "delivered",
-            "known", "critical", "critical_known", "second_read",
+            "requested", "answered", "images", "deadline", "assigned", "acknowledged", "read", "finding", "signed",
+            "delivered", "known", "critical", "critical_known", "second_read",
         )
     ),
     # Of clocks C1 to C9: what elapsed when it has stopped; when it is due while it runs.

@@ -1,6 +1,7 @@
 """The most cases that anybody could have read within the hour: what a night's result is divided by.
 
-For: judging policies. Not for: deciding anything; it knows every arrival and every true reading time beforehand.
+For: judging nights, real ones (`oncall.figures.night`) and drawn ones (``benchmarks.nights``). Not for: deciding
+anything; it knows every arrival and every true reading time beforehand.
 
 The clairvoyant may break off a reading, go on with it later and hand it to another reader at no cost, and all readers
 can read everything; so no policy that reads a case in one piece, with the same reader hours, can have more cases in
@@ -35,6 +36,8 @@ _GAP: Final = 1e-3
 _SOLVER_TIME_MAX_S: Final = 20.0
 #: Whole cases are counted; the solver's arithmetic is this exact.
 _TOLERANCE: Final = 1e-6
+#: A whole number that the solver says may be a little off.
+_CHOSEN: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,13 +50,12 @@ class Chair:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Job:
-    ready_min: float
-    read_min: float
+class Job:
+    """A case to read: from when it can be, by when it is in time, and how long it takes."""
 
-    @property
-    def due_min(self) -> float:
-        return self.ready_min + float(HOUR_MIN)
+    ready_min: float
+    due_min: float
+    read_min: float
 
 
 def chairs(staffing: Staffing, backups: Sequence[BackupDuty]) -> tuple[Chair, ...]:
@@ -73,21 +75,51 @@ def chairs(staffing: Staffing, backups: Sequence[BackupDuty]) -> tuple[Chair, ..
 def in_time_max(night: Night, capacity: Sequence[Chair]) -> int:
     """Return a number of cases done within the hour that no policy can exceed with this capacity."""
     jobs = [
-        _Job(ready_min=float(case.arrived.ready_min), read_min=float(case.read_min))
+        Job(
+            ready_min=float(case.arrived.ready_min),
+            due_min=float(case.arrived.ready_min + HOUR_MIN),
+            read_min=float(case.read_min),
+        )
         for case in night.cases
         if case.read_min <= HOUR_MIN
     ]
+    return most_in_time(jobs, capacity)
+
+
+def most_in_time(jobs: Sequence[Job], capacity: Sequence[Chair]) -> int:
+    """Return a number of jobs done in time that nobody can exceed with this capacity."""
     if not jobs or not capacity:
         return 0
-    result = _Program(jobs, capacity).solve()
-    return min(len(jobs), math.floor(result + _TOLERANCE * (1 + len(jobs))))
+    bound = _Program(jobs, capacity, frozenset()).solve().bound
+    return min(len(jobs), math.floor(bound + _TOLERANCE * (1 + len(jobs))))
+
+
+def also_in_time(jobs: Sequence[Job], capacity: Sequence[Chair], kept: frozenset[int]) -> frozenset[int] | None:
+    """Return jobs that can be in time together with all of `kept`, as many as there can be, by their indices.
+
+    Returns
+    -------
+    frozenset of int or None
+        Without `kept`; None when not even those can be, or the solver found nothing in its time.
+    """
+    if not capacity:
+        return None if kept else frozenset()
+    chosen = _Program(jobs, capacity, kept).solve().in_time
+    return None if chosen is None else chosen - kept
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Solved:
+    bound: float
+    in_time: frozenset[int] | None
 
 
 class _Program:
     """The mixed-integer program of one night, built row by row."""
 
-    def __init__(self, jobs: Sequence[_Job], capacity: Sequence[Chair]) -> None:
+    def __init__(self, jobs: Sequence[Job], capacity: Sequence[Chair], kept: frozenset[int]) -> None:
         self._jobs = jobs
+        self._kept = kept
         self._upper: list[float] = [1.0] * len(jobs)
         self._rows: list[int] = []
         self._columns: list[int] = []
@@ -170,23 +202,29 @@ class _Program:
                 self._row(begun, -np.inf, float(readers))
         return found
 
-    def solve(self) -> float:
-        """Return the dual bound on the number of jobs in time."""
+    def solve(self) -> _Solved:
+        """Return the dual bound on the number of jobs in time, and the jobs of the best plan that was found."""
         variables = len(self._upper)
         objective = np.zeros(variables)
         objective[: len(self._jobs)] = -1.0
         integrality = np.zeros(variables)
         integrality[: len(self._jobs)] = 1
+        lower = np.zeros(variables)
+        lower[sorted(self._kept)] = 1.0
         matrix = csr_array(
             (self._values, (self._rows, self._columns)), shape=(len(self._row_lower), variables), dtype=float
         )
         result = milp(
             objective,
             integrality=integrality,
-            bounds=Bounds(0.0, np.array(self._upper)),
+            bounds=Bounds(lower, np.array(self._upper)),
             constraints=LinearConstraint(matrix, np.array(self._row_lower), np.array(self._row_upper)),
             options={"mip_rel_gap": _GAP, "time_limit": _SOLVER_TIME_MAX_S},
         )
         bound = result.mip_dual_bound
+        chosen = None
+        if result.x is not None:
+            chosen = frozenset(np.flatnonzero(result.x[: len(self._jobs)] > _CHOSEN).tolist())
         # Without a bound of its own the solver has proved nothing: then every job might be in time.
-        return float(len(self._jobs)) if bound is None or not np.isfinite(bound) else -float(bound)
+        is_proved = bound is not None and np.isfinite(bound)
+        return _Solved(bound=-float(bound) if is_proved else float(len(self._jobs)), in_time=chosen)

@@ -94,6 +94,7 @@ class CaseFigure:
     requested_at_us: int | None
     answered_at_us: int | None
     images_at_us: int | None
+    deadline_at_us: int | None
     assigned_at_us: int | None
     acknowledged_at_us: int | None
     read_at_us: int | None
@@ -179,6 +180,7 @@ def figure_of(events: Sequence[Event], directory_at: Callable[[int], Directory])
         requested_at_us=microseconds_or_none(case.request.submitted_at),
         answered_at_us=microseconds_or_none(case.request.answered_at),
         images_at_us=microseconds_or_none(images_at),
+        deadline_at_us=microseconds_or_none(case.images.deadline_at),
         assigned_at_us=microseconds_or_none(trace.assignments[0].since if trace.assignments else None),
         acknowledged_at_us=microseconds_or_none(_answered_at(trace)),
         read_at_us=microseconds_or_none(first_read),

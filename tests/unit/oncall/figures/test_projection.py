@@ -146,8 +146,8 @@ def _wander(database: Database, log: SqlCaseLog, dice: Random, *, steps: int) ->
 
 
 _ANYTHING = (
-    "silence", "acknowledge", "decline", "park", "resume", "release", "deliver", "arrive", "known", "addendum", "retract",
-    "reopen", "close", "move", "late", "withdraw",
+    "silence", "acknowledge", "decline", "park", "resume", "release", "deliver", "arrive", "known", "addendum",
+    "retract", "reopen", "close", "move", "late", "withdraw",
 )  # fmt: skip
 
 
