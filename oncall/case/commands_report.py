@@ -10,6 +10,8 @@ from oncall.case.regions import (
     CriticalFinding,
     CriticalState,
     IdentityState,
+    ImagesState,
+    ReadingState,
     ReportState,
 )
 from oncall.case.state import Case
@@ -58,6 +60,21 @@ def sign(
     return () if is_signed else facts
 
 
+def issue_preliminary(
+    case: Case, signer: PersonId, context: Context, *, content_hash: str, transaction_uid: str
+) -> Facts:
+    """The reader signs a first finding as a version of its own: the hour runs on until the final report."""
+    return say(
+        case,
+        context,
+        E.PRELIM_ISSUED,
+        version=case.report.version + 1,
+        signer=signer,
+        content_hash=content_hash,
+        transaction_uid=transaction_uid,
+    )
+
+
 def add_addendum(case: Case, signer: PersonId, context: Context, *, content_hash: str, reason: str) -> Facts:
     """Append an addendum as the next version; what was signed stays as it is, and delivery begins again."""
     return _next_version(case, E.REPORT_ADDENDUM, signer, context, content_hash, reason)
@@ -84,6 +101,33 @@ def retract(case: Case, context: Context, *, reason: str) -> Facts:
         return ()
     reopened = () if case.is_open else (context.fact(E.CASE_REOPENED, reason=reason),)
     return possible(case, *reopened, context.fact(E.REPORT_RETRACTED, version=case.report.version, reason=reason))
+
+
+def withdraw(case: Case, signer: PersonId, context: Context, *, content_hash: str, reason: str) -> Facts:
+    """Retract by a signed notice, which is the next version; what has its images here is read again."""
+    opened = () if case.is_open else (context.fact(E.CASE_REOPENED, reason=reason),)
+    version = case.report.version
+    withdrawn = context.fact(
+        E.REPORT_RETRACTED,
+        version=version,
+        reason=reason,
+        notice_version=version + 1,
+        signer=signer,
+        content_hash=content_hash,
+    )
+    is_read_again = case.reading.state is ReadingState.DONE and case.images.state is ImagesState.COMPLETE
+    queued = (context.fact(E.QUEUE_ENTERED, reason=reason),) if is_read_again else ()
+    return possible(case, *opened, withdrawn, *queued)
+
+
+def note_identity(case: Case, context: Context) -> Facts:
+    """Say that a signed report is now another patient's than the hospital was told; delivery begins again for it."""
+    report, identity = case.report, case.identity
+    is_told = not report.versions or report.shown_as == identity.patient_key
+    if is_told or identity.state is IdentityState.BLOCKED:
+        return ()
+    reopened = () if case.is_open else (context.fact(E.CASE_REOPENED, reason="the patient of a signed report changed"),)
+    return possible(case, *reopened, context.fact(E.REPORT_IDENTITY_CHANGED, version=report.version))
 
 
 def send_report(case: Case, context: Context, *, channel: str, recipient: str | None = None) -> Facts:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from oncall.case.event import Event, instant_or_none
-from oncall.case.regions import ReadingState, ReportVersion
+from oncall.case.regions import ReadingState, ReportState, ReportVersion
 from oncall.case.vocabulary import EventType as E
 from oncall.directory import PersonId
 
@@ -112,27 +112,36 @@ def _read(case: "Case", event: Event) -> Changes:
 # Report and delivery
 
 
-def _version_added(case: "Case", event: Event) -> Changes:
+def _version_added(case: "Case", event: Event, key: str = "version") -> Changes:
     payload = event.fact.payload
-    if payload["version"] <= case.report.version:
+    if payload[key] <= case.report.version:
         return {}
     version = ReportVersion(
-        version=payload["version"],
+        version=payload[key],
         kind=event.type,
         signed_at=event.fact.occurred_at,
-        signer=payload["signer"],
+        signer=payload.get("signer", ""),
         content_hash=payload.get("content_hash", ""),
+        patient_key=case.identity.patient_key,
     )
-    return {"versions": (*case.report.versions, version)}
+    return {"versions": (*case.report.versions, version), "shown_as": version.patient_key}
 
 
 def _retracted(case: "Case", event: Event) -> Changes:
     version = event.fact.payload["version"]
-    return {} if version in case.report.retracted else {"retracted": (*case.report.retracted, version)}
+    if version in case.report.retracted:
+        return {}
+    notice = _version_added(case, event, "notice_version") if "notice_version" in event.fact.payload else {}
+    return {"retracted": (*case.report.retracted, version), **notice}
 
 
 def _preliminary(case: "Case", event: Event) -> Changes:
-    return {"preliminary_at": case.report.preliminary_at or event.fact.occurred_at}
+    added = _version_added(case, event) if "version" in event.fact.payload else {}
+    return {"preliminary_at": case.report.preliminary_at or event.fact.occurred_at, **added}
+
+
+def _shown_anew(case: "Case", _: Event) -> Changes:
+    return {"shown_as": case.identity.patient_key}
 
 
 def _communicated(case: "Case", event: Event) -> Changes:
@@ -170,10 +179,13 @@ def _sent(case: "Case", event: Event) -> Changes:
 
 def _delivered(case: "Case", event: Event) -> Changes:
     at = event.fact.occurred_at
-    return {
-        "delivered_at": case.delivery.delivered_at or at,
-        "first_delivered_at": case.delivery.first_delivered_at or at,
-    }
+    first_at = case.delivery.first_delivered_at or (None if _is_preliminary(case) else at)
+    return {"delivered_at": case.delivery.delivered_at or at, "first_delivered_at": first_at}
+
+
+def _is_preliminary(case: "Case") -> bool:
+    """Tell whether what is on its way is no report yet: C5 and C9 wait for the final one."""
+    return case.report.state is ReportState.PRELIMINARY
 
 
 def _delivery_failed(case: "Case", _: Event) -> Changes:
@@ -191,7 +203,7 @@ def _delivery_acknowledged(case: "Case", event: Event) -> Changes:
     return {
         "acknowledged_at": at,
         "acknowledged_by": event.fact.payload["clinician"],
-        "first_acknowledged_at": case.delivery.first_acknowledged_at or at,
+        "first_acknowledged_at": case.delivery.first_acknowledged_at or (None if _is_preliminary(case) else at),
     }
 
 
@@ -244,6 +256,7 @@ REPORT_EFFECTS: Final[Mapping[E, Effect]] = MappingProxyType(
         E.REPORT_ADDENDUM: _version_added,
         E.REPORT_REPLACED: _version_added,
         E.REPORT_RETRACTED: _retracted,
+        E.REPORT_IDENTITY_CHANGED: _shown_anew,
         E.PRELIM_ISSUED: _preliminary,
         E.FINDING_FIRST_COMMUNICATED: _communicated,
         E.REPORT_DOUBLE_READ_REQUIRED: _double_read_required,
@@ -255,9 +268,12 @@ REPORT_EFFECTS: Final[Mapping[E, Effect]] = MappingProxyType(
 
 DELIVERY_EFFECTS: Final[Mapping[E, Effect]] = MappingProxyType(
     {
+        E.PRELIM_ISSUED: _delivery_anew,
+        E.REPORT_SIGNED: _delivery_anew,
         E.REPORT_ADDENDUM: _delivery_anew,
         E.REPORT_REPLACED: _delivery_anew,
         E.REPORT_RETRACTED: _delivery_anew,
+        E.REPORT_IDENTITY_CHANGED: _delivery_anew,
         E.CASE_REOPENED: _delivery_anew,
         E.REPORT_SENT: _sent,
         E.REPORT_DELIVERED: _delivered,

@@ -76,7 +76,11 @@ def _is_claim_free(case: "Case", fact: Fact) -> str:
 
 
 def _is_lock_held(case: "Case", fact: Fact) -> str:
-    if fact.payload["transaction_uid"] == case.reading.transaction_uid:
+    return _is_lock_of_claim(case, fact.payload["transaction_uid"])
+
+
+def _is_lock_of_claim(case: "Case", transaction_uid: str) -> str:
+    if transaction_uid == case.reading.transaction_uid:
         return ""
     return "C301: the Transaction UID is not that of the claim"
 
@@ -90,7 +94,8 @@ def _is_signature_in_order(case: "Case", fact: Fact) -> str:
             payload["signer"],
             payload.get("content_hash", ""),
         )
-        return "" if is_same else "a signed report never changes: add an addendum, replace it or retract it"
+        # Said again it moves nothing: what became of its delivery stays.
+        return STALE if is_same else "a signed report never changes: add an addendum, replace it or retract it"
     if payload["version"] != report.version + 1:
         return f"the next version of the report is {report.version + 1}"
     if case.reading.state is ReadingState.DONE:
@@ -103,6 +108,17 @@ def _is_signature_in_order(case: "Case", fact: Fact) -> str:
     return ""
 
 
+def _is_preliminary_in_order(case: "Case", fact: Fact) -> str:
+    payload = fact.payload
+    if "version" not in payload:
+        return ""
+    if payload["version"] != case.report.version + 1:
+        return f"the next version of the report is {case.report.version + 1}"
+    if case.reading.state not in _TAKEN or payload.get("signer") != case.reading.claimed_by:
+        return "only the reader who has opened the case signs a finding"
+    return _is_lock_of_claim(case, payload.get("transaction_uid", ""))
+
+
 def _is_next_version(case: "Case", fact: Fact) -> str:
     if fact.payload["version"] == case.report.version + 1:
         return ""
@@ -110,6 +126,9 @@ def _is_next_version(case: "Case", fact: Fact) -> str:
 
 
 def _is_retracted_version(case: "Case", fact: Fact) -> str:
+    notice = fact.payload.get("notice_version")
+    if notice is not None and notice != case.report.version + 1:
+        return f"the next version of the report is {case.report.version + 1}"
     if any(version.version == fact.payload["version"] for version in case.report.versions):
         return ""
     return "there is no such version to retract"
@@ -190,7 +209,10 @@ def _may_close(case: "Case", fact: Fact) -> str:
         return "no named clinician has taken note of the discrepancy: nothing closes before"
     if any(one.state in {CriticalState.DECLARED, CriticalState.COMMUNICATED} for one in case.criticals):
         return "a critical finding waits for a named clinician: nothing closes before"
-    if fact.payload.get("reason") or case.request.state in _ENDED_REQUESTS or case.delivery.acknowledged_at is not None:
+    if fact.payload.get("reason") or case.request.state in _ENDED_REQUESTS:
+        return ""
+    # A preliminary finding or a withdrawal that somebody has read is no report that somebody has read.
+    if case.report.state is ReportState.SIGNED and case.delivery.acknowledged_at is not None:
         return ""
     return "no named clinician has acknowledged the report: say why it is closed without"
 
@@ -241,6 +263,7 @@ GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
         E.READ_PREEMPTED: _is_lock_held,
         E.READ_RESUMED: _is_lock_held,
         E.READ_RELEASED: _is_lock_held,
+        E.PRELIM_ISSUED: _is_preliminary_in_order,
         E.REPORT_SIGNED: _is_signature_in_order,
         E.REPORT_ADDENDUM: _is_next_version,
         E.REPORT_REPLACED: _is_next_version,

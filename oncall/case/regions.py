@@ -7,9 +7,14 @@ Instants are aware UTC datetimes. A field that is set once (`submitted_at`, `com
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
+
+# Preliminary findings and notices of retraction are versions too, and no report.
+_IS_REPORT: Final = frozenset({EventType.REPORT_SIGNED, EventType.REPORT_ADDENDUM, EventType.REPORT_REPLACED})
+_IS_WHOLE: Final = frozenset({EventType.REPORT_SIGNED, EventType.REPORT_REPLACED})
 
 
 class RequestState(StrEnum):
@@ -263,22 +268,30 @@ class ReadingPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportVersion:
-    """One signed version; nothing of it ever changes. ``kind`` is the event that made it."""
+    """One signed version; nothing of it ever changes. ``kind`` is the event that made it.
+
+    ``patient_key`` is the case's when it was signed, and stays so when the case turns out to be another patient's.
+    """
 
     version: int
     kind: str
     signed_at: datetime
     signer: str
     content_hash: str = ""
+    patient_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportPart:
-    """The report: its signed versions in order, and which of them were retracted (kept all the same)."""
+    """The report: its signed versions in order, and which of them were retracted (kept all the same).
+
+    ``shown_as`` is the patient's key under which the hospital was last told of it.
+    """
 
     state: ReportState = ReportState.NONE
     versions: tuple[ReportVersion, ...] = ()
     retracted: tuple[int, ...] = ()
+    shown_as: str = ""
     preliminary_at: datetime | None = None
     first_communicated_at: datetime | None = None
     double_read_required_at: datetime | None = None
@@ -289,9 +302,18 @@ class ReportPart:
 
     @property
     def signed_at(self) -> datetime | None:
-        """T3: when the first version that stands was signed; None when nothing is signed, or all was retracted."""
+        """T3: when the first report that stands was signed; None while there is none, or all was retracted."""
         retracted = max(self.retracted, default=0)
-        return next((one.signed_at for one in self.versions if one.version > retracted), None)
+        found = (one for one in self.versions if one.version > retracted and one.kind in _IS_REPORT)
+        return next((one.signed_at for one in found), None)
+
+    @property
+    def standing(self) -> ReportVersion | None:
+        """The version that stands for the whole: the last report or replacement, before it the last preliminary."""
+        retracted = max(self.retracted, default=0)
+        left = [one for one in self.versions if one.version > retracted and one.kind != EventType.REPORT_RETRACTED]
+        whole = [one for one in left if one.kind in _IS_WHOLE]
+        return next(reversed(whole or left), None)
 
     @property
     def version(self) -> int:

@@ -106,6 +106,12 @@ class Case:
         return self.delivery.state is not DeliveryState.CLOSED
 
     @property
+    def is_signed_for_another(self) -> bool:
+        """The report that stands was signed when the case was another patient's, or nobody knew whose."""
+        standing = self.report.standing
+        return standing is not None and standing.patient_key != self.identity.patient_key
+
+    @property
     def is_ready(self) -> bool:
         """The images are complete and a signed report is due."""
         # What is false of most cases of a night, the reported ones, comes first.

@@ -132,6 +132,7 @@ class EventType(StrEnum):
     REPORT_ADDENDUM = "report.addendum"
     REPORT_REPLACED = "report.replaced"
     REPORT_RETRACTED = "report.retracted"
+    REPORT_IDENTITY_CHANGED = "report.identity_changed"
     REPORT_DOUBLE_READ_REQUIRED = "report.double_read_required"
     REPORT_DOUBLE_READ_ASSIGNED = "report.double_read_assigned"
     REPORT_DOUBLE_READ_FINDINGS = "report.double_read_findings"
@@ -188,6 +189,7 @@ EXTENSIONS: Final = frozenset(
         E.IMAGES_LAST_UNLINKED,
         E.IDENTITY_IN_TWO_PATIENTS,
         E.CLOCK_BREACHED,
+        E.REPORT_IDENTITY_CHANGED,
         E.REPORT_DOUBLE_READ_FINDINGS,
     }
 )
@@ -334,12 +336,14 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.ESCALATION_STOPPED: _entry("chain_id", may=_CHAIN_KEYS),
         E.ESCALATION_EXHAUSTED: _entry("chain_id", may=_CHAIN_KEYS),
         E.FINDING_FIRST_COMMUNICATED: _entry("method", may={"finding", "recipient", "person_id"}),
-        E.PRELIM_ISSUED: _entry(may=_REPORT_KEYS),
+        E.PRELIM_ISSUED: _entry(may=_REPORT_KEYS | {"transaction_uid"}),
         E.REPORT_DRAFTED: _entry(may={"person_id", "content_hash"}),
         E.REPORT_SIGNED: _entry("version", "signer", may=_REPORT_KEYS | {"transaction_uid"}),
         E.REPORT_ADDENDUM: _entry("version", "signer", may=_REPORT_KEYS),
         E.REPORT_REPLACED: _entry("version", "signer", may=_REPORT_KEYS | {"replaces"}),
-        E.REPORT_RETRACTED: _entry("version", "reason", may={"person_id"}),
+        # The notice is a signed version of its own.
+        E.REPORT_RETRACTED: _entry("version", "reason", may=_REPORT_KEYS | {"person_id", "notice_version"}),
+        E.REPORT_IDENTITY_CHANGED: _entry("version", may={"reason"}),
         E.REPORT_DOUBLE_READ_REQUIRED: _entry("reason", may={"reasons", "earliest_at_us", "due_at_us", "is_blind"}),
         E.REPORT_DOUBLE_READ_ASSIGNED: _entry("person_id", may={"reason"}),
         E.REPORT_DOUBLE_READ_FINDINGS: _entry("person_id", "finding"),

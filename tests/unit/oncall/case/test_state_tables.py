@@ -116,7 +116,7 @@ def case_in(cell: Cell) -> Case:
 
 def consistent(case: Case) -> Case:
     """Fill in what the guards look at, so that only the state decides."""
-    has_version = case.report.state in {ReportState.SIGNED, ReportState.RETRACTED}
+    has_version = case.report.state in {ReportState.PRELIMINARY, ReportState.SIGNED, ReportState.RETRACTED}
     is_taken = case.reading.state in {ReadingState.CLAIMED, ReadingState.PARKED, ReadingState.DONE}
     reader = None if case.reading.state is ReadingState.QUEUED else ANNE
     return replace(
