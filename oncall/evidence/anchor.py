@@ -96,11 +96,21 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anchor:
-    """A statement with its proof; ``time_stamp`` is an RFC 3161 answer over the digest."""
+    """A statement with its proof.
+
+    ``time_stamp`` is an RFC 3161 answer over the digest; the signature is over digest and time stamp (`with_stamp`).
+    """
 
     statement: Statement
     signature: Signature
     time_stamp: bytes | None = None
+
+
+def with_stamp(digest: str, time_stamp: bytes | None) -> str:
+    """Return what the node signs of a digest that may be time-stamped: who takes the stamp off is found out."""
+    if time_stamp is None:
+        return digest
+    return hashlib.sha256(f"{digest}\n{hashlib.sha256(time_stamp).hexdigest()}".encode()).hexdigest()
 
 
 def next_due(after: datetime) -> datetime:
@@ -119,7 +129,7 @@ def faults_of(anchor: Anchor, digest: str, *, node_keys: frozenset[bytes] = froz
     faults = []
     if anchor.statement.digest() != digest:
         faults.append("its statement does not have its digest")
-    if not verify(anchor.signature, digest) or holder_of(anchor.signature) != NODE:
+    if not verify(anchor.signature, with_stamp(digest, anchor.time_stamp)) or holder_of(anchor.signature) != NODE:
         faults.append("its signature is not the node's over its digest")
     elif node_keys and anchor.signature.public_key not in node_keys:
         faults.append("it is signed with a key that is not the node's")

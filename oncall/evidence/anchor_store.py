@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select
 
 from foundation import log
 from foundation.database import Database
 from foundation.errors import TelegardeError, Unavailable
 from foundation.instants import instant_of_us, microseconds
-from oncall.evidence.anchor import Anchor, Leaf, Statement, next_due, root_over, statement_from_json
+from oncall.evidence.anchor import Anchor, Leaf, Statement, next_due, root_over, statement_from_json, with_stamp
 from oncall.report.canonical import signature_from_json, signature_to_json
 from oncall.report.signing import NODE, Signer
 from oncall.report.store import keep_key
@@ -87,10 +87,9 @@ class Anchors:
                 if due_at is not None and _due_at(connection) != due_at:
                     return None
                 statement, leaves = _stated(connection, last, now, due_at)
-            digest = statement.digest()
-            anchor = Anchor(
-                statement=statement, signature=self._signer.sign(NODE, digest), time_stamp=self._stamp(digest)
-            )
+            stamp = self._stamp(statement.digest())
+            signature = self._signer.sign(NODE, with_stamp(statement.digest(), stamp))
+            anchor = Anchor(statement=statement, signature=signature, time_stamp=stamp)
             with self._database.write(durable=True) as connection:
                 if _last_number(connection) == statement.number - 1:
                     _insert(connection, anchor, leaves)
@@ -143,12 +142,6 @@ def leaves_of(connection: Connection, number: int) -> tuple[Leaf, ...]:
         select(oncall_anchor_leaf).where(oncall_anchor_leaf.c.number == number).order_by(oncall_anchor_leaf.c.leaf)
     )
     return tuple(Leaf(case_id=row.case_id, seq=row.seq, hash=row.hash) for row in rows)
-
-
-def add_time_stamp(connection: Connection, number: int, answer: bytes) -> bool:
-    """Keep the RFC 3161 answer of an anchor that had none; return False if another worker was faster."""
-    wanted = (oncall_anchor.c.number == number) & oncall_anchor.c.time_stamp.is_(None)
-    return connection.execute(update(oncall_anchor).where(wanted).values(time_stamp=answer)).rowcount == 1
 
 
 def anchor_of(row: Row[Any]) -> Anchor:

@@ -20,6 +20,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from foundation.instants import microseconds
+from oncall.evidence.anchor import with_stamp
 from oncall.evidence.layout import to_bytes
 from oncall.report.canonical import signature_to_json
 from oncall.report.signing import NODE, Signer
@@ -138,7 +139,8 @@ def shared_digest(manifest: Sequence[Mapping[str, Any]]) -> str:
 def seal(gathered: Gathered, signer: Signer, time_stamp: bytes | None = None) -> Sealed:
     """Return a dossier sealed with the node's key; the time stamp is over `digest_to_seal`."""
     sections, manifest, digest = _laid_out(gathered)
-    return _sealed(gathered, sections, manifest, signer.sign(NODE, digest), digest, time_stamp)
+    signature = signer.sign(NODE, with_stamp(digest, time_stamp))
+    return _sealed(gathered, sections, manifest, signature, digest, time_stamp)
 
 
 def digest_to_seal(gathered: Gathered) -> str:

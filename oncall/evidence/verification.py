@@ -19,7 +19,7 @@ from typing import Any, Final
 from foundation.errors import PeerError
 from oncall.case.event import GENESIS_HASH
 from oncall.evidence import layout
-from oncall.evidence.anchor import Leaf, anchor_from_json, faults_of
+from oncall.evidence.anchor import Leaf, anchor_from_json, faults_of, with_stamp
 from oncall.evidence.difference import Difference, What, list_steps
 from oncall.evidence.dossier import KNOWN_SCHEMAS, OBJECTS, SCHEMA, SECTIONS, item_digest, seal_digest
 from oncall.evidence.layout import FileDamaged
@@ -30,6 +30,8 @@ from oncall.report.signing import NODE, holder_of
 from oncall.report.signing import verify as verify_signature
 from oncall.strict_json import DocumentInvalid, Value
 
+# Of an RFC 3161 answer in hexadecimal, with all its certificates.
+_STAMP_DIGITS_MAX: Final = 200_000
 _FAMILY: Final = "telegarde.dossier/"
 _ENCODE: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 # What content that nobody promised the shape of may raise while it is looked at.
@@ -182,10 +184,11 @@ class _Seal:
             given = Value(place="seal", raw=sections["seal"]).record(("digest", "signature", "time_stamp"))
             digest = given["digest"].text()
             signature = signature_from_json(given["signature"])
+            stamp = given.get("time_stamp", lambda one: bytes.fromhex(one.text(characters_max=_STAMP_DIGITS_MAX)), None)
             is_over = seal_digest(SCHEMA, sections["manifest"]) == digest
         except _UNREADABLE:
             return cls(is_over_manifest=False, is_signed=False, public_key=b"", reason="it cannot be read")
-        is_signed = verify_signature(signature, digest) and holder_of(signature) == NODE
+        is_signed = verify_signature(signature, with_stamp(digest, stamp)) and holder_of(signature) == NODE
         return cls(is_over_manifest=is_over, is_signed=is_signed, public_key=signature.public_key)
 
     @property
