@@ -36,6 +36,7 @@ class PageKind(StrEnum):
     REPEATED = "repeated"
     ESCALATED = "escalated"
     HOSPITAL_ALARM = "hospital_alarm"
+    REPORT_UNREAD = "report_unread"
 
 
 class ChainState(StrEnum):

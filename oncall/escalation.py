@@ -44,7 +44,7 @@ from oncall.chain import (
     Subject,
 )
 from oncall.directory import ChannelKind, ContactMethod, PersonId, SiteId
-from oncall.ladder import DEFAULT_LADDER, Ladder, Step, Target
+from oncall.ladder import DEFAULT_LADDER, Ladder, Purpose, Step, Target
 from oncall.reading.board import Urgency
 
 __all__ = [
@@ -274,6 +274,8 @@ class _Walk:
             return
         key = page_key(self.chain, paged.person_id, len(paged.used))
         address = paged.methods[method]
+        # Nobody is asked to read anything: the report is there, and a clinician must acknowledge it.
+        said = PageKind.REPORT_UNREAD if self.chain.ladder.purpose is Purpose.UNOPENED else kind
         self.actions.append(
             Page(
                 message_key=key,
@@ -281,7 +283,7 @@ class _Walk:
                 subject=self.chain.subject,
                 person_id=paged.person_id,
                 method=address,
-                kind=kind,
+                kind=said,
                 level=self.level(),
             )
         )

@@ -42,14 +42,35 @@ class NoticeKind(StrEnum):
     ROSTER = "roster"
     SWAP_MOVED = "swap_moved"
     SWAP_CLOSED = "swap_closed"
+    SECOND_READING = "second_reading"
+    SECOND_READING_LATE = "second_reading_late"
+    CORRECTION = "correction"
 
 
-Kind = PageKind | NoticeKind
+class LoopPageKind(StrEnum):
+    """Pages about what a named person of the hospital must take note of; a chain's first, again, and its alarm."""
+
+    CRITICAL = "critical"
+    CRITICAL_AGAIN = "critical_again"
+    CRITICAL_ALARM = "critical_alarm"
+    DISCREPANCY = "discrepancy"
+    DISCREPANCY_AGAIN = "discrepancy_again"
+    DISCREPANCY_ALARM = "discrepancy_alarm"
+
+
+Kind = PageKind | NoticeKind | LoopPageKind
 
 # Somebody waits for the answer: when it is late it is sent no more. No kind has a rate limit: GoAlert's once delayed a
 # page by 16 minutes (#4188), and nothing here repeats by itself without a rule of its own.
 URGENT: Final[frozenset[Kind]] = frozenset(
-    {*PageKind, NoticeKind.BACKUP_CALL, NoticeKind.RECALL, NoticeKind.CONTACT_TEST, NoticeKind.HANDOVER_ALARM}
+    {
+        *PageKind,
+        *LoopPageKind,
+        NoticeKind.BACKUP_CALL,
+        NoticeKind.RECALL,
+        NoticeKind.CONTACT_TEST,
+        NoticeKind.HANDOVER_ALARM,
+    }
 )
 
 
@@ -92,6 +113,56 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         ),
         (PageKind.HOSPITAL_ALARM, "en"): (
             "ALARM {place}: nobody answers for {urgency} {code}. Call {phone}. Seen: {link}"
+        ),
+        (LoopPageKind.CRITICAL, "fr"): (
+            "RESULTAT CRITIQUE {code}, {place}: personne n'en a pris acte. Appelez {phone}. Vu: {link}"
+        ),
+        (LoopPageKind.CRITICAL, "en"): (
+            "CRITICAL RESULT {code}, {place}: nobody has taken note. Call {phone}. Seen: {link}"
+        ),
+        (LoopPageKind.CRITICAL_AGAIN, "fr"): (
+            "RAPPEL RESULTAT CRITIQUE {code}, {place}: prenez-en acte. Appelez {phone}. Vu: {link}"
+        ),
+        (LoopPageKind.CRITICAL_AGAIN, "en"): (
+            "AGAIN CRITICAL RESULT {code}, {place}: take note of it. Call {phone}. Seen: {link}"
+        ),
+        (LoopPageKind.CRITICAL_ALARM, "fr"): (
+            "ALERTE {place}: RESULTAT CRITIQUE {code} sans prise d'acte. Appelez {phone}. Vu: {link}"
+        ),
+        (LoopPageKind.CRITICAL_ALARM, "en"): (
+            "ALARM {place}: CRITICAL RESULT {code} unacknowledged. Call {phone}. Seen: {link}"
+        ),
+        (LoopPageKind.DISCREPANCY, "fr"): (
+            "COMPTE RENDU MODIFIE {code}, {place}: personne n'en a pris acte. Appelez {phone}. Vu: {link}"
+        ),
+        (LoopPageKind.DISCREPANCY, "en"): (
+            "REPORT CHANGED {code}, {place}: nobody has taken note. Call {phone}. Seen: {link}"
+        ),
+        (LoopPageKind.DISCREPANCY_AGAIN, "fr"): (
+            "RAPPEL COMPTE RENDU MODIFIE {code}, {place}: prenez-en acte. Appelez {phone}. Vu: {link}"
+        ),
+        (LoopPageKind.DISCREPANCY_AGAIN, "en"): (
+            "AGAIN REPORT CHANGED {code}, {place}: take note of it. Call {phone}. Seen: {link}"
+        ),
+        (LoopPageKind.DISCREPANCY_ALARM, "fr"): (
+            "ALERTE {place}: COMPTE RENDU MODIFIE {code} sans prise d'acte. Appelez {phone}. Vu: {link}"
+        ),
+        (LoopPageKind.DISCREPANCY_ALARM, "en"): (
+            "ALARM {place}: REPORT CHANGED {code} unacknowledged. Call {phone}. Seen: {link}"
+        ),
+        (NoticeKind.SECOND_READING, "fr"): "Seconde lecture {place}, avant {deadline}. Ouvrez Telegarde.",
+        (NoticeKind.SECOND_READING, "en"): "Second reading {place}, before {deadline}. Open Telegarde.",
+        (NoticeKind.SECOND_READING_LATE, "fr"): (
+            "SECONDE LECTURE EN RETARD {place}, attendue avant {deadline}. Ouvrez Telegarde."
+        ),
+        (NoticeKind.SECOND_READING_LATE, "en"): "SECOND READING LATE {place}, due {deadline}. Open Telegarde.",
+        (NoticeKind.CORRECTION, "fr"): "Discordance {place}: corrigez votre compte rendu. Ouvrez Telegarde.",
+        (NoticeKind.CORRECTION, "en"): "Discrepancy {place}: correct your report. Open Telegarde.",
+        (PageKind.REPORT_UNREAD, "fr"): (
+            "{place}: compte rendu {urgency} {code} NON ACQUITTE. Ouvrez Telegarde et acquittez. Vu: {link}"
+        ),
+        (PageKind.REPORT_UNREAD, "en"): (
+            "{place}: report {urgency} {code} NOT ACKNOWLEDGED. Open Telegarde and acknowledge. Seen: {link}"
         ),
         (NoticeKind.CONTACT_TEST, "fr"): "Test avant votre garde: répondez avant {deadline}. {link}",
         (NoticeKind.CONTACT_TEST, "en"): "Test before your duty: answer before {deadline}. {link}",
@@ -162,8 +233,15 @@ def page_message(
     sender: Sender,
     deadline_at: datetime | None,
     phone: str = "",
+    kind: Kind | None = None,
 ) -> Message:
-    """Return the message of a page; the next method is better than a second attempt, if there is one."""
+    """Return the message of a page; the next method is better than a second attempt, if there is one.
+
+    Parameters
+    ----------
+    kind : Kind or None
+        What it says, where that is not the page's own kind: a loop of the hospital has words of its own.
+    """
     others = 0 if person is None else len(person.contact_methods) - 1
     words = Words(
         place=site.name,
@@ -175,7 +253,7 @@ def page_message(
     )
     return addressed_message(
         page.message_key,
-        page.kind,
+        kind or page.kind,
         words,
         person_id=page.person_id,
         language="fr" if person is None else person.language,

@@ -311,7 +311,7 @@ oncall_anchor = Table(
     # The statement's canonical JSON, and the signature's.
     Column("body", Text, nullable=False),
     Column("signature", Text, nullable=False),
-    # RFC 3161; the one column that is filled in later.
+    # RFC 3161.
     Column("time_stamp", LargeBinary, nullable=True),
 )
 
@@ -391,6 +391,8 @@ oncall_report_document = Table(
     METADATA,
     Column("case_id", String(64), primary_key=True),
     Column("version", Integer, primary_key=True),
+    # Digest of the patient and the exam that they show: they are made again when one of them is corrected.
+    Column("made_of", String(32), primary_key=True),
     # pdf | structured_report | encapsulated_pdf | key_objects | plain_text
     Column("kind", String(32), primary_key=True),
     Column("digest", String(64), nullable=False),

@@ -2,8 +2,9 @@
 
 For: making once, keeping, finding. Not for: how a document looks (`oncall.report_documents`).
 
-Invariant: a version's documents are written in one transaction and never changed; whoever makes them second gets the
-first ones. So a delivery that is repeated by another node, or after an upgrade, sends the same bytes.
+Invariant: the documents of a version are written in one transaction and never changed; whoever makes them second gets
+the first ones. So a delivery that is repeated by another node, or after an upgrade, sends the same bytes. When the
+patient or the exam was corrected meanwhile, others are made beside them, which are other instances by their UIDs.
 """
 
 import hashlib
@@ -84,58 +85,62 @@ class DocumentStore:
 
     def of_version(self, case_id: CaseId, version: int) -> Documents:
         """Return the documents of a version, made and kept if they were not; raises like `of_delivery`."""
-        with self._database.read() as connection:
-            kept = find(connection, case_id, version)
-        if kept:
-            return kept
         with self._making:
-            return self._made(case_id, version)
+            source = self._source(case_id, version)
+            with self._database.read() as connection:
+                kept = find(connection, case_id, version, digest_of_facts(source))
+            if kept:
+                return kept
+            made = self._make(source)
+            reach("delivery.made")
+            with self._database.write(durable=True) as connection:
+                return keep(connection, source, made, microseconds(self._clock.now()))
 
-    def _made(self, case_id: CaseId, version: int) -> Documents:
+    def _source(self, case_id: CaseId, version: int) -> DocumentSource:
         with self._database.read() as connection:
-            kept = find(connection, case_id, version)
             versions = store.versions_of(connection, case_id)
-        if kept:
-            return kept
         signed = next((one for one in versions if one.version.version == version), None)
         if signed is None:
             raise Unavailable("the version to deliver is not stored; restore the database from a backup")
         subject, exam = self._describe(signed)
-        made = self._make(
-            DocumentSource(
-                signed=signed,
-                subject=subject,
-                exam=exam,
-                history=tuple(one for one in versions if one.version.version < version),
-                is_retracted=any(
-                    one.version.kind is VersionKind.RETRACTION and one.version.version > version for one in versions
-                ),
-            )
+        return DocumentSource(
+            signed=signed,
+            subject=subject,
+            exam=exam,
+            history=tuple(one for one in versions if one.version.version < version),
+            is_retracted=any(
+                one.version.kind is VersionKind.RETRACTION and one.version.version > version for one in versions
+            ),
         )
-        reach("delivery.made")
-        with self._database.write(durable=True) as connection:
-            return keep(connection, case_id, version, made, microseconds(self._clock.now()))
 
 
-def find(connection: Connection, case_id: CaseId, version: int) -> Documents:
-    """Return the documents of a version that are kept; nothing when they were not made yet."""
-    rows = connection.execute(
-        select(table.c.kind, table.c.body).where(table.c.case_id == case_id, table.c.version == version)
-    )
-    return MappingProxyType({DocumentKind(row.kind): bytes(row.body) for row in rows})
+def digest_of_facts(source: DocumentSource) -> str:
+    """Return what tells documents of one version apart: the patient and the exam they show, and if it is withdrawn."""
+    shown = repr((source.subject, source.exam, source.is_retracted))
+    return hashlib.sha256(shown.encode()).hexdigest()[:32]
 
 
-def keep(connection: Connection, case_id: CaseId, version: int, made: Documents, made_at_us: int) -> Documents:
-    """Keep the documents of a version, unless somebody was faster; return those that are kept."""
-    kept = find(connection, case_id, version)
+def find(connection: Connection, case_id: CaseId, version: int, made_of: str = "") -> Documents:
+    """Return the documents of a version that show these facts, or the last ones made; nothing when there are none."""
+    wanted = select(table).where(table.c.case_id == case_id, table.c.version == version).order_by(table.c.made_at_us)
+    rows = connection.execute(wanted.where(table.c.made_of == made_of) if made_of else wanted).all()
+    newest = rows[-1].made_of if rows else ""
+    return MappingProxyType({DocumentKind(row.kind): bytes(row.body) for row in rows if row.made_of == newest})
+
+
+def keep(connection: Connection, source: DocumentSource, made: Documents, made_at_us: int) -> Documents:
+    """Keep the documents of a source, unless somebody was faster; return those that are kept."""
+    version, made_of = source.version, digest_of_facts(source)
+    kept = find(connection, version.case_id, version.version, made_of)
     if kept:
         return kept
     connection.execute(
         insert(table),
         [
             {
-                "case_id": case_id,
-                "version": version,
+                "case_id": version.case_id,
+                "version": version.version,
+                "made_of": made_of,
                 "kind": kind.value,
                 "digest": hashlib.sha256(body).hexdigest(),
                 "made_at_us": made_at_us,

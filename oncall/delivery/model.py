@@ -66,17 +66,17 @@ class DeliveryState(StrEnum):
 S = DeliveryState
 
 # A failed delivery is sent again; a leased one whose worker died is queued again. What has arrived stays so when a
-# newer version comes: it is a fact. Ends: superseded, acknowledged.
+# newer version comes: it is a fact; it is sent again only when the report turns out to be another patient's.
 TRANSITIONS: Final[Mapping[DeliveryState, frozenset[DeliveryState]]] = MappingProxyType(
     {
         S.QUEUED: frozenset({S.SENDING, S.GIVEN_UP, S.SUPERSEDED, S.ACKNOWLEDGED}),
         S.SENDING: frozenset({S.QUEUED, S.SENT, S.DELIVERED, S.FAILED, S.SUPERSEDED, S.ACKNOWLEDGED}),
         S.FAILED: frozenset({S.SENDING, S.GIVEN_UP, S.SUPERSEDED, S.ACKNOWLEDGED}),
-        S.SENT: frozenset({S.DELIVERED, S.FAILED, S.ACKNOWLEDGED}),
-        S.DELIVERED: frozenset({S.ACKNOWLEDGED}),
+        S.SENT: frozenset({S.QUEUED, S.DELIVERED, S.FAILED, S.ACKNOWLEDGED}),
+        S.DELIVERED: frozenset({S.QUEUED, S.ACKNOWLEDGED}),
         S.GIVEN_UP: frozenset({S.QUEUED, S.SUPERSEDED, S.ACKNOWLEDGED}),
         S.SUPERSEDED: frozenset(),
-        S.ACKNOWLEDGED: frozenset(),
+        S.ACKNOWLEDGED: frozenset({S.QUEUED}),
     }
 )
 

@@ -97,8 +97,8 @@ def insert_planned(connection: Connection, planned: Sequence[Delivery], now: dat
     known = {one.delivery.delivery_id for one in of_case}
     new = {one.delivery_id: one for one in (*planned, *others) if one.delivery_id not in known}
     _insert(connection, tuple(new.values()), now)
-    is_ended = [one for one in earlier if one.state in PENDING and not one.delivery.outlives_versions]
-    _move(connection, [one.delivery.delivery_id for one in is_ended], S.SUPERSEDED, now, by=f"version {first.version}")
+    ended = [one for one in earlier if one.state in PENDING and not one.delivery.outlives_versions]
+    _move_those(connection, ended, S.SUPERSEDED, now, by=f"version {first.version}")
     return tuple(new.values())
 
 
@@ -116,22 +116,33 @@ def insert_authorised(connection: Connection, case_id: CaseId, now: datetime) ->
 
 
 def follow(connection: Connection, committed: Iterable[Event], now: datetime) -> None:
-    """Do what facts of cases mean for deliveries, in the transaction that commits them: acknowledgements end telling.
+    """Do what facts of cases mean for deliveries, in the transaction that commits them.
 
-    Only the acknowledged version's: that of an older version confirms nothing of a newer one. What files the version
-    with a system goes on.
+    An acknowledgement ends telling of its version: that of an older one confirms nothing of a newer one, and what files
+    the version with a system goes on. A report that turns out to be another patient's is delivered again.
     """
     for event in committed:
-        if event.type != EventType.REPORT_ACKNOWLEDGED_BY_ED:
-            continue
         payload = event.fact.payload
-        version = payload.get("version") or newest_version(connection, event.case_id)
-        told = [
-            one.delivery.delivery_id
-            for one in deliveries_of(connection, event.case_id)
-            if one.delivery.version == version and one.delivery.channel in TELLING and S.ACKNOWLEDGED in _after(one)
-        ]
-        _move(connection, told, S.ACKNOWLEDGED, now, by=str(payload["clinician"]))
+        if event.type == EventType.REPORT_ACKNOWLEDGED_BY_ED:
+            version = payload.get("version") or newest_version(connection, event.case_id)
+            told = [one for one in _of_version(connection, event.case_id, version) if one.delivery.channel in TELLING]
+            _move_those(connection, told, S.ACKNOWLEDGED, now, by=str(payload["clinician"]))
+        elif event.type == EventType.REPORT_IDENTITY_CHANGED:
+            told = _of_version(connection, event.case_id, payload["version"])
+            again = [one for one in told if one.state in ARRIVED or one.state is S.SENDING]
+            due_us = microseconds(now)
+            _move_those(connection, again, S.QUEUED, now, happened="identity_changed", due_at_us=due_us)
+
+
+def _of_version(connection: Connection, case_id: CaseId, version: int) -> list[DeliveryStatus]:
+    return [one for one in deliveries_of(connection, case_id) if one.delivery.version == version]
+
+
+def _move_those(
+    connection: Connection, those: Iterable[DeliveryStatus], state: DeliveryState, now: datetime, **changes: Any
+) -> None:
+    ids = [one.delivery.delivery_id for one in those if state in TRANSITIONS[one.state]]
+    _move(connection, ids, state, now, **changes)
 
 
 def newest_version(connection: Connection, case_id: CaseId) -> int:
@@ -318,10 +329,6 @@ def _required(connection: Connection, delivery_id: str) -> DeliveryStatus:
     if found is None:
         raise Refused("there is no such delivery; list them with telegarde oncall deliveries")
     return found
-
-
-def _after(status: DeliveryStatus) -> frozenset[DeliveryState]:
-    return TRANSITIONS[status.state]
 
 
 def _is_waiting(now: datetime) -> ColumnElement[bool]:
