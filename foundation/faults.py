@@ -33,6 +33,9 @@ MESSAGE_POINTS: Final = ("messages.due", "messages.sending", "messages.handed_ov
 # Those of the on-call engine: a due timer is leased, its decision is made, it is committed.
 ENGINE_POINTS: Final = ("engine.leased", "engine.decided", "engine.committed")
 
+# A report's version is signed and nothing of it is stored; the engine's points around its commit follow.
+REPORT_POINTS: Final = ("report.signed",)
+
 # Those of delivering a report: leased, its documents made but not kept, handed over but not recorded, recorded.
 DELIVERY_POINTS: Final = ("delivery.leased", "delivery.made", "delivery.handed_over", "delivery.recorded")
 
@@ -41,7 +44,7 @@ def _armed() -> tuple[str | None, int]:
     point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
     if not point:
         return None, 0
-    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *DELIVERY_POINTS)
+    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *REPORT_POINTS, *DELIVERY_POINTS)
     if point not in known:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(known)}")
     return point, int(count or 1)

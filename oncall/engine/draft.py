@@ -20,14 +20,16 @@ from oncall.case.regions import StudyKey
 from oncall.case.state import Case, fold
 from oncall.case.unclaimed import SHOWN_FOR, UnclaimedStudy
 from oncall.chain import Chain
+from oncall.delivery.model import Delivery
 from oncall.engine import duty as duty_log
 from oncall.engine.chain_rows import chain_from_json, chain_to_json
 from oncall.engine.duty import Duty
 from oncall.engine.in_force import InForce
 from oncall.engine.night import Night
-from oncall.engine.ports import Changes, Cursor, Store, SwapChange
+from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, SwapChange
 from oncall.messages import Message
 from oncall.notify import Sender
+from oncall.report.version import SignedVersion
 from oncall.rota.swaps import SwapRequest
 from oncall.timers import Timer
 
@@ -70,6 +72,8 @@ class Draft:
         self.cursors: list[Cursor] = []
         self.swaps: list[SwapChange] = []
         self.unclaimed_kept: list[UnclaimedStudy] = []
+        self.signed_versions: list[SignedVersion] = []
+        self.deliveries: list[Delivery] = []
         self._unclaimed_seen: dict[StudyKey, UnclaimedStudy] = {}
         self._store = store
         self._new_event_id = new_event_id
@@ -114,6 +118,23 @@ class Draft:
     def log_of(self, case_id: CaseId) -> Sequence[Event]:
         """Return the committed log of a case."""
         return self._store.events_of(case_id)
+
+    def versions_of(self, case_id: CaseId) -> tuple[SignedVersion, ...]:
+        """Return the signed versions of a case's report, the first one first.
+
+        Raises
+        ------
+        HeadMoved
+            If one was signed since the state that this decision is made on.
+        Refused
+            If a report was signed without its text being kept here.
+        """
+        kept, known = self._store.versions_of(case_id), self.case(case_id).report.version
+        if len(kept) > known:
+            raise HeadMoved("a version was signed meanwhile; decide again")
+        if len(kept) < known:
+            raise Refused("a version of this report was signed in another system: add to it, or replace it, there")
+        return kept
 
     def case(self, case_id: CaseId) -> Case:
         """Return a case that is known to exist."""
@@ -249,6 +270,8 @@ class Draft:
             swaps=tuple(self.swaps),
             unclaimed_seen=tuple(self._unclaimed_seen.values()),
             unclaimed_kept=tuple(self.unclaimed_kept),
+            signed_versions=tuple(self.signed_versions),
+            deliveries=tuple(self.deliveries),
         )
 
 

@@ -23,8 +23,10 @@ from oncall.case.event import CaseId, Event
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
 from oncall.case.unclaimed import KEPT_FOR, SHOWN_MAX, UnclaimedStudy
+from oncall.delivery.model import Delivery
 from oncall.engine.duty import CALLS
 from oncall.messages import Message, Messages, News
+from oncall.report.version import SignedVersion
 from oncall.rota.swaps import SwapRequest
 from oncall.timers import LEASED_AT_ONCE_MAX, MemoryTimers, Timer, TimerNotHeld
 
@@ -74,7 +76,8 @@ class Changes:
     ``events`` are chained already, ``cases`` are as they leave them. Timers are taken (they were due, and leased), then
     cancelled by key, then set. ``messages`` are queued, then what is queued of ``cancelled_chains`` is taken back.
     ``cursors`` say what was consumed with this decision. ``unclaimed_seen`` are studies without a case as the decision
-    saw them, ``unclaimed_kept`` as it leaves them; those that a case takes are kept no longer.
+    saw them, ``unclaimed_kept`` as it leaves them; those that a case takes are kept no longer. ``signed_versions`` end
+    their signers' drafts, ``deliveries`` are queued.
     """
 
     events: tuple[Event, ...] = ()
@@ -88,6 +91,8 @@ class Changes:
     swaps: tuple[SwapChange, ...] = ()
     unclaimed_seen: tuple[UnclaimedStudy, ...] = ()
     unclaimed_kept: tuple[UnclaimedStudy, ...] = ()
+    signed_versions: tuple[SignedVersion, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
 
 class Store(Protocol):
@@ -120,9 +125,14 @@ class Store(Protocol):
             decision saw it.
         TimerNotHeld
             If a timer to be taken is no longer leased by `worker`.
+        foundation.errors.Refused
+            If a version is signed by a key that was revoked.
         foundation.errors.Unavailable
             If the database does not answer.
         """
+
+    def versions_of(self, case_id: CaseId) -> tuple[SignedVersion, ...]:
+        """Return the signed versions of a case's report, the first one first."""
 
     def events_of(self, case_id: CaseId) -> Sequence[Event]:
         """Return the whole log of one case, or of one night."""
@@ -186,6 +196,8 @@ class MemoryStore:
         self._cases: dict[CaseId, Case] = {}
         self._links: dict[StudyKey, CaseId] = {}
         self._unclaimed: dict[StudyKey, UnclaimedStudy] = {}
+        self.deliveries: dict[str, Delivery] = {}
+        self._versions: dict[CaseId, tuple[SignedVersion, ...]] = {}
 
     def events_after(self, position: int) -> Sequence[Positioned]:
         return self.log[position:]
@@ -233,7 +245,14 @@ class MemoryStore:
             self.messages.enqueue(message, now)
         for chain_id in changes.cancelled_chains:
             self.messages.cancel_chain(chain_id, now)
+        for signed in changes.signed_versions:
+            case_id = signed.version.case_id
+            self._versions[case_id] = (*self.versions_of(case_id), signed)
+        self.deliveries.update((delivery.delivery_id, delivery) for delivery in changes.deliveries)
         return added
+
+    def versions_of(self, case_id: CaseId) -> tuple[SignedVersion, ...]:
+        return self._versions.get(case_id, ())
 
     def _keep_case(self, case: Case) -> None:
         before = self._cases.get(case.case_id)

@@ -23,10 +23,14 @@ from oncall.case.event import CaseId, Event
 from oncall.case.log import event_of
 from oncall.case.sql_log import keep
 from oncall.case.unclaimed import KEPT_FOR, SHOWN_MAX, UnclaimedStudy
+from oncall.delivery import queue as delivery_queue
 from oncall.engine.duty import CALLS, STREAM_PREFIX
 from oncall.engine.ports import Changes, HeadMoved, Positioned, StudyKey
 from oncall.messages import Messages, News
 from oncall.messages_sql import SqlMessages
+from oncall.report import drafts
+from oncall.report import store as report_store
+from oncall.report.version import SignedVersion
 from oncall.rota import swap_store
 from oncall.rota.swaps import SwapRequest
 from oncall.schema import oncall_case, oncall_case_event, oncall_study_link, oncall_unclaimed_study
@@ -136,7 +140,18 @@ class SqlStore:
                 messages.enqueue(message, now)
             for chain_id in changes.cancelled_chains:
                 messages.cancel_chain(chain_id, now)
+            for signed in changes.signed_versions:
+                report_store.insert(connection, signed)
+                version = signed.version
+                drafts.close_signed(connection, version.case_id, version.author.person_id, now)
+            delivery_queue.insert_planned(connection, changes.deliveries, now)
+            delivery_queue.follow(connection, changes.events, now)
         return added
+
+    def versions_of(self, case_id: CaseId) -> tuple[SignedVersion, ...]:
+        """See `Store.versions_of`."""
+        with self._database.read() as connection:
+            return report_store.versions_of(connection, case_id)
 
     def lease_due(self, now: datetime, *, worker: str, limit: int = LEASED_AT_ONCE_MAX) -> tuple[Timer, ...]:
         """See `Store.lease_due`."""

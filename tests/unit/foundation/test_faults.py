@@ -64,6 +64,12 @@ def test_every_point_is_reached_somewhere_and_no_other() -> None:
                     assert isinstance(node.args[0], ast.Constant)
                     reached.add(str(node.args[0].value))
 
-    known = {*faults.POINTS, *faults.MESSAGE_POINTS, *faults.ENGINE_POINTS, *faults.DELIVERY_POINTS}
+    known = {
+        *faults.POINTS,
+        *faults.MESSAGE_POINTS,
+        *faults.ENGINE_POINTS,
+        *faults.REPORT_POINTS,
+        *faults.DELIVERY_POINTS,
+    }
     assert reached == known
     assert all(re.fullmatch(r"[a-z]+\.[a-z_]+", point) for point in known)
