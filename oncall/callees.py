@@ -24,6 +24,14 @@ ALARMED_DUTIES = (
 # Whom a hospital calls itself when every page went unanswered.
 _CALLED_BACK = (Target.COORDINATOR, Target.ASSIGNED_READER, Target.SENIOR, Target.ANOTHER_READER)
 
+# Whom the coordinator calls there when nobody of the hospital has taken note.
+_CALLED_THERE = (
+    Target.EMERGENCY_PHYSICIAN,
+    Target.HOSPITAL_SENIOR,
+    Target.ADMINISTRATOR_ON_DUTY,
+    Target.HOSPITAL,
+)
+
 
 def callees(
     site: Site,
@@ -100,7 +108,16 @@ def phone_to_call(found: Mapping[Target, Sequence[Callee]], *, alarmed: PersonId
     The coordinator, then the reader who has the case, the senior and the other readers: silence on one channel does not
     mean that a voice does not wake them. Never the number of who is alarmed.
     """
-    for target in _CALLED_BACK:
+    return _first_number(found, _CALLED_BACK, alarmed)
+
+
+def phone_of_hospital(found: Mapping[Target, Sequence[Callee]], *, alarmed: PersonId) -> str:
+    """Return the number at which a hospital is called; empty when nobody there has one. Never that of who is told."""
+    return _first_number(found, _CALLED_THERE, alarmed)
+
+
+def _first_number(found: Mapping[Target, Sequence[Callee]], targets: Sequence[Target], alarmed: PersonId) -> str:
+    for target in targets:
         for callee in found.get(target, ()):
             numbers = {method.kind: method.address for method in reversed(callee.methods)}
             number = numbers.get(ChannelKind.VOICE) or numbers.get(ChannelKind.SMS) or ""

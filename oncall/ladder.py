@@ -33,7 +33,8 @@ class Target(StrEnum):
 class Purpose(StrEnum):
     """What a ladder is climbed for: a case wants a reader, its report is late and unopened, its transfer stopped.
 
-    Or a critical finding was not acknowledged in time, or nobody at the hospital has acknowledged the report.
+    Or a critical finding or a significant discrepancy was not acknowledged in time, or nobody at the hospital has
+    acknowledged the report.
     """
 
     READER = "reader"
@@ -134,6 +135,45 @@ DEFAULT_LADDER: Final = Ladder(
 
 _EVERY_URGENCY_S: Final = dict.fromkeys(Urgency, 300.0)
 
+_MINUTE: Final = 60.0
+_HOUR: Final = 3600.0
+
+
+def _inside_hospital(category: int, wait_s: float, repage_after_s: float, alarm_repeat_s: float) -> Ladder:
+    who = (
+        (1, Target.EMERGENCY_PHYSICIAN),
+        (2, Target.HOSPITAL_SENIOR),
+        (3, Target.ADMINISTRATOR_ON_DUTY),
+        (5, Target.COORDINATOR),
+    )
+    steps = tuple(
+        Step(
+            level=level,
+            target=target,
+            wait_s=dict.fromkeys(Urgency, wait_s),
+            repage_after_s=dict.fromkeys(Urgency, repage_after_s),
+        )
+        for level, target in who
+    )
+    return Ladder(
+        ladder_id=f"critical-{category}",
+        version="1",
+        purpose=Purpose.CRITICAL,
+        steps=steps,
+        alarm_repeat_s=alarm_repeat_s,
+    )
+
+
+HOSPITAL_LADDERS: Final[Mapping[int, Ladder]] = MappingProxyType(
+    {
+        1: _inside_hospital(1, 4 * _MINUTE, 2 * _MINUTE, 5 * _MINUTE),
+        2: _inside_hospital(2, 15 * _MINUTE, 8 * _MINUTE, 30 * _MINUTE),
+        # Days late by now: nobody is woken every hour for it, and nobody forgets it.
+        3: _inside_hospital(3, 2 * _HOUR, 1 * _HOUR, 6 * _HOUR),
+    }
+)
+"""Inside the hospital, by ACR category; then everybody whom it names, again and again, until one takes note by name."""
+
 DEFAULT_LADDERS: Final[Mapping[Purpose, Ladder]] = MappingProxyType(
     {
         Purpose.READER: DEFAULT_LADDER,
@@ -158,13 +198,7 @@ DEFAULT_LADDERS: Final[Mapping[Purpose, Ladder]] = MappingProxyType(
             purpose=Purpose.TECHNICAL,
             steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
         ),
-        # Then everybody whom the hospital names, again and again, until a named clinician has acknowledged it.
-        Purpose.CRITICAL: Ladder(
-            ladder_id="critical",
-            version="1",
-            purpose=Purpose.CRITICAL,
-            steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
-        ),
+        Purpose.CRITICAL: HOSPITAL_LADDERS[1],
         # The hospital's own people first: they can walk to the bedside.
         Purpose.UNOPENED: Ladder(
             ladder_id="unopened",

@@ -32,12 +32,14 @@ from oncall.case.state import Case
 from oncall.case.unclaimed import SHOWN_FOR, UnclaimedStudy
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import answers, assigning, due, handovers, opening, paging, relay, rematch, watching
+from oncall.engine import answers, assigning, due, handovers, loops, opening, paging, relay, rematch, watching
+from oncall.engine.criticals import CriticalResults
 from oncall.engine.draft import Draft, load
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
+from oncall.engine.reporting import Reports, tell_of_identities
 from oncall.notify import Sender
 from oncall.reading import assignment
 from oncall.reading.assignment import AssignmentDecision
@@ -68,11 +70,16 @@ _MOVES_THE_BOARD: Final = frozenset(
     }
 )
 
+# Facts that end, or make more urgent, what the hospital is paged about.
+_MOVES_A_LOOP: Final = frozenset(
+    {EventType.CRITICAL_DECLARED, EventType.CRITICAL_ACKNOWLEDGED, EventType.DISCREPANCY_ACKNOWLEDGED}
+)
+
 Command = Callable[[Case, Context], Facts]
 """What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
 
 
-class Engine:
+class Engine(CriticalResults, Reports):
     """Decides and commits on one store.
 
     Parameters
@@ -496,7 +503,11 @@ class Engine:
         for _ in range(DECISIONS_MAX):
             self._catch_up(now)
             draft = self._draft(now)
-            decide(draft)
+            try:
+                decide(draft)
+            except HeadMoved:
+                continue
+            tell_of_identities(draft)
             watching.watch(draft)
             changes = draft.finish()
             if changes == _NOTHING:
@@ -533,8 +544,8 @@ class Engine:
         case = draft.case(case_id)
         if EventType.REQUEST_TRIAGED in types:
             paging.raised(draft, case)
-        if EventType.CRITICAL_ACKNOWLEDGED in types:
-            watching.critical_acknowledged(draft, case)
+        if types & _MOVES_A_LOOP:
+            loops.follow(draft, case)
         if not case.is_ready:
             paging.end_for_readers(draft, case, "no_longer_to_be_read")
         if types & _MOVES_THE_BOARD:

@@ -10,10 +10,11 @@ longer to be read, and an answer ends it and no other.
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from oncall import escalation
-from oncall.callees import callees, phone_to_call
+from oncall.callees import callees, phone_of_hospital, phone_to_call
 from oncall.case.event import CaseId
 from oncall.case.regions import EscalationState
 from oncall.case.state import Case
@@ -38,11 +39,12 @@ from oncall.chain import (
     Record,
     Subject,
 )
+from oncall.critical.loops import LoopKind
 from oncall.directory import ContactDuty, PersonId
 from oncall.engine.boards import refusal, resting_until
 from oncall.engine.draft import Draft
 from oncall.ladder import Ladder, Target, for_stroke
-from oncall.notify import page_message
+from oncall.notify import LoopPageKind, page_message
 from oncall.reading.board import ExamKind
 from oncall.rota.model import LineKind, Shift
 from oncall.spans import Span
@@ -289,7 +291,10 @@ def _page(draft: Draft, page: Page) -> None:
     directory = draft.rules.directory
     case = draft.case(page.subject.case_id)
     phone = ""
-    if page.kind is PageKind.HOSPITAL_ALARM:
+    kind = _loop_kind(page)
+    if kind is not None and page.person_id in draft.rules.on(LineKind.COORDINATOR, draft.now):
+        phone = phone_of_hospital(callees_of(draft, case), alarmed=page.person_id)
+    elif kind is not None or page.kind is PageKind.HOSPITAL_ALARM:
         phone = phone_to_call(callees_of(draft, case), alarmed=page.person_id)
     draft.messages.append(
         page_message(
@@ -300,5 +305,33 @@ def _page(draft: Draft, page: Page) -> None:
             sender=draft.sender,
             deadline_at=case.images.deadline_at,
             phone=phone,
+            kind=kind,
         )
     )
+
+
+def _loop_kind(page: Page) -> LoopPageKind | None:
+    """Return what a page about a loop of the hospital says; None for any other chain."""
+    kinds = _LOOP_KINDS.get(page.chain_id.rpartition("/")[2][:1])
+    if kinds is None:
+        return None
+    first, again, alarm = kinds
+    if page.kind is PageKind.HOSPITAL_ALARM:
+        return alarm
+    return again if page.kind is PageKind.REPEATED else first
+
+
+_LOOP_KINDS: Final = MappingProxyType(
+    {
+        LoopKind.CRITICAL.value: (
+            LoopPageKind.CRITICAL,
+            LoopPageKind.CRITICAL_AGAIN,
+            LoopPageKind.CRITICAL_ALARM,
+        ),
+        LoopKind.DISCREPANCY.value: (
+            LoopPageKind.DISCREPANCY,
+            LoopPageKind.DISCREPANCY_AGAIN,
+            LoopPageKind.DISCREPANCY_ALARM,
+        ),
+    }
+)

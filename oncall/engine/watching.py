@@ -19,7 +19,8 @@ from oncall.case.regions import ImagesState, ReadingState
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.chain import Cause
-from oncall.engine import assigning, paging
+from oncall.critical.loops import loops_of
+from oncall.engine import assigning, deliveries, loops, paging
 from oncall.engine.draft import Draft
 from oncall.engine.in_force import InForce
 from oncall.ladder import Purpose
@@ -33,9 +34,7 @@ ARRIVING: Final = "arriving"
 AT_ONCE: Final = timedelta(seconds=1)
 """When what is overdue already is looked at: a timer is due after the decision that sets it."""
 
-CRITICAL: Final = "c"
-"""Marks the chain about critical findings that nobody acknowledged in time."""
-
+_TIMED_ELSEWHERE: Final = frozenset({Clock.ACKNOWLEDGEMENT, Clock.CRITICAL, Clock.SECOND_READ})
 _WAITING: Final = frozenset({ReadingState.QUEUED, ReadingState.ASSIGNED})
 
 
@@ -54,6 +53,8 @@ def watch(draft: Draft) -> None:
                 if draft.chain(one.chain_id) is not None:
                     paging.close(draft, draft.case(case.case_id), "closed", one.chain_id.rpartition("/")[2][:1])
             continue
+        deliveries.end_if_read(draft, case)
+        case = draft.case(case.case_id)
         payload = _said(draft, key)
         due_at = next_look(case, draft.rules, draft.now, said=payload.get("said", ()))
         draft.set_timer(Timer(timer_key=key, kind=WATCH, due_at=due_at, case_id=case.case_id, payload=payload))
@@ -66,8 +67,9 @@ def next_look(case: Case, rules: InForce, now: datetime, *, said: Collection[str
     """
     ahead = [max(at, now + AT_ONCE) for clock, at in alarms(case, rules, now) if at > now or clock not in said]
     is_unasked = case.is_ready and case.reading.state in _WAITING and paging.running_chain(case) is None
-    is_unheard = _is_critical_overdue(case, now) and paging.running_chain(case, CRITICAL) is None
-    review_s = rules.engine.follow_up_s if is_unasked or is_unheard else rules.engine.review_s
+    is_unheard = any(loop.is_overdue(now) and paging.running_chain(case, loop.mark) is None for loop in loops_of(case))
+    is_unread = deliveries.is_unread(case, now) and paging.running_chain(case, deliveries.UNREAD) is None
+    review_s = rules.engine.follow_up_s if is_unasked or is_unheard or is_unread else rules.engine.review_s
     return min([*ahead, now + timedelta(seconds=review_s)])
 
 
@@ -77,17 +79,24 @@ def alarms(case: Case, rules: InForce, now: datetime) -> Iterator[tuple[str, dat
     look_at = next_look_at(case, rules.intake)
     if look_at is not None:
         yield ARRIVING, look_at
+    for loop in loops_of(case):
+        if loop.is_waiting:
+            # Each is said to be overdue by itself.
+            yield loop.clock, loop.due_at
     is_told = case.report.first_communicated_at is not None
     if case.is_ready and images.target_at is not None and images.target_at != images.deadline_at and not is_told:
         yield "target", images.target_at
+    unread_at = deliveries.overdue_at(case)
+    if unread_at is not None:
+        yield deliveries.alarm_name(case), unread_at
     for reading in read_clocks(case, now):
         is_answer_late = reading.clock is Clock.ANSWER and images.complete_at is not None
         # C3 has the chain's own timer; an answer to a request whose images are there helps nobody any more.
-        if reading.clock is Clock.ACKNOWLEDGEMENT or is_answer_late or reading.is_paused:
+        # C6 is among the hospital's loops; C8 has a timer of its own, because it runs when the case is closed.
+        if reading.clock in _TIMED_ELSEWHERE or is_answer_late or reading.is_paused:
             continue
         if reading.is_running and reading.due_at is not None:
-            # Clocks of one kind are told apart: each critical finding is said to be overdue.
-            yield f"{reading.clock.value}:{reading.subject}".rstrip(":"), reading.due_at
+            yield reading.clock.value, reading.due_at
 
 
 def look(draft: Draft, case: Case, timer: Timer) -> None:
@@ -98,6 +107,8 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
     for clock, at in list(alarms(case, draft.rules, draft.now)):
         if at <= draft.now and clock not in said and clock != ARRIVING:
             said.append(clock)
+            if clock.startswith(deliveries.UNREAD_ALARM):
+                continue
             _breached(draft, draft.case(case.case_id), clock, at)
     case = draft.case(case.case_id)
     is_waiting = case.is_ready and case.reading.state is ReadingState.QUEUED
@@ -112,10 +123,9 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
     if is_late and Clock.REPORT.value in timer.payload.get("said", ()) and _is_quiet(case):
         # Somebody was found, and has not opened it since the last look.
         _tell_of_late(draft, draft.case(case.case_id))
-    is_said = any(clock.startswith(Clock.CRITICAL) for clock in timer.payload.get("said", ()))
-    if is_said and _is_critical_overdue(case, draft.now) and paging.running_chain(case, CRITICAL) is None:
-        # Whoever answered has not brought it to a clinician.
-        _tell_of_critical(draft, draft.case(case.case_id))
+    # Begun anew where a chain has ended and nobody has taken note.
+    loops.overdue(draft, draft.case(case.case_id))
+    deliveries.look(draft, draft.case(case.case_id))
     case = draft.case(case.case_id)
     draft.cases.setdefault(case.case_id, case)
     key = watch_key(case.case_id)
@@ -123,23 +133,6 @@ def look(draft: Draft, case: Case, timer: Timer) -> None:
         Timer(timer_key=key, kind=WATCH, due_at=draft.now, case_id=case.case_id,
               payload={"said": said, "was_waiting": is_waiting})
     )  # fmt: skip
-
-
-def critical_acknowledged(draft: Draft, case: Case) -> None:
-    """End the chain about critical findings when none is overdue any more."""
-    if not _is_critical_overdue(case, draft.now):
-        paging.close(draft, case, "acknowledged", CRITICAL)
-
-
-def _tell_of_critical(draft: Draft, case: Case) -> None:
-    ladder = draft.rules.ladder_for(Purpose.CRITICAL)
-    paging.begin(draft, case, Cause.CLINICAL, mark=CRITICAL, ladder=ladder)
-
-
-def _is_critical_overdue(case: Case, now: datetime) -> bool:
-    """Tell whether a critical finding waits for a named clinician beyond its time."""
-    clocks = read_clocks(case, now) if case.criticals else ()
-    return any(one.clock is Clock.CRITICAL and one.is_running and one.is_missed(now) for one in clocks)
 
 
 def _is_quiet(case: Case) -> bool:
@@ -162,8 +155,7 @@ def _look_at_images(draft: Draft, case: Case) -> None:
 def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
     kind = clock.partition(":")[0]
     draft.record(case.case_id, draft.fact(EventType.CLOCK_BREACHED, clock=kind, due_at_us=microseconds(at)))
-    if kind == Clock.CRITICAL and paging.running_chain(case, CRITICAL) is None:
-        _tell_of_critical(draft, draft.case(case.case_id))
+    loops.overdue(draft, draft.case(case.case_id), clock)
     is_unopened = case.reading.claimed_by is None
     is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)
     if is_urgent and is_unopened and paging.running_chain(case, "d") is None:
