@@ -192,6 +192,11 @@ def _sealed(
     )
 
 
+def fingerprint(public_key: bytes) -> str:
+    """Return how people compare keys: SHA-256 of the raw public key, in lower-case hexadecimal."""
+    return hashlib.sha256(public_key).hexdigest()
+
+
 def reference_of(centre_id: str, digest: str) -> str:
     """Return what the case's log keeps of a sealed dossier: for whom, and its digest."""
     return f"{centre_id}:{digest}"

@@ -21,7 +21,7 @@ from oncall.case.event import GENESIS_HASH
 from oncall.evidence import layout
 from oncall.evidence.anchor import Leaf, anchor_from_json, faults_of, with_stamp
 from oncall.evidence.difference import Difference, What, list_steps
-from oncall.evidence.dossier import KNOWN_SCHEMAS, OBJECTS, SCHEMA, SECTIONS, item_digest, seal_digest
+from oncall.evidence.dossier import KNOWN_SCHEMAS, OBJECTS, SCHEMA, SECTIONS, fingerprint, item_digest, seal_digest
 from oncall.evidence.layout import FileDamaged
 from oncall.evidence.merkle import is_under
 from oncall.evidence.sections import NONE_RECORDED
@@ -193,7 +193,7 @@ class _Seal:
 
     @property
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.public_key).hexdigest() if self.public_key else ""
+        return fingerprint(self.public_key) if self.public_key else ""
 
     def differences(self, sections: Mapping[str, Any], node_keys: frozenset[bytes]) -> list[Difference]:
         if not self.is_signed:
