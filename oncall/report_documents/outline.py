@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from oncall.report.content import AnswerValue, Chapter, KeyImage, ReportContent
 from oncall.report.version import ReportVersion, VersionKind
+from oncall.report_documents.characters import readable
 from oncall.report_documents.person_name import displayed
 from oncall.report_documents.source import DocumentSource, ExaminedStudy
 from oncall.report_documents.texts import chapter_label, day, instant, kind_label, minute, number, text
@@ -239,7 +240,9 @@ def _part(source: DocumentSource, version: ReportVersion, *, heading: str) -> Pa
 def _sections(content: ReportContent) -> tuple[Section, ...]:
     """Return the chapters that say something, in their order."""
     return tuple(
-        Section(chapter=chapter, label=chapter_label(chapter, content.language), text=content.text_of(chapter))
+        Section(
+            chapter=chapter, label=chapter_label(chapter, content.language), text=readable(content.text_of(chapter))
+        )
         for chapter in Chapter
         if content.text_of(chapter).strip()
     )

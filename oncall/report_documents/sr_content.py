@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pydicom.dataset import Dataset
 
 from oncall.report.content import CodedConcept, KeyImage
+from oncall.report_documents.characters import readable
 from oncall.report_documents.dicom_header import coded, put, study_reference
 
 
@@ -30,7 +31,7 @@ def item(relationship: str, value_type: str, name: CodedConcept | None, **value:
 
 def text_item(relationship: str, name: CodedConcept, text: str, *children: Dataset) -> Dataset:
     """Return a TEXT item; its line ends are CR LF, as UT writes them (PS3.5 6.1.3)."""
-    made = item(relationship, "TEXT", name, TextValue=text.replace("\r\n", "\n").replace("\n", "\r\n"))
+    made = item(relationship, "TEXT", name, TextValue=readable(text).replace("\n", "\r\n"))
     return with_children(made, children)
 
 
@@ -48,13 +49,13 @@ def number_item(relationship: str, name: CodedConcept, value: float, unit: str) 
     return item(relationship, "NUM", name, MeasuredValueSequence=[measured])
 
 
-def image_item(relationship: str, image: KeyImage) -> Dataset:
-    """Return an IMAGE item."""
+def image_item(relationship: str, image: KeyImage, purpose: CodedConcept | None = None) -> Dataset:
+    """Return an IMAGE item; ``purpose`` says what the image is shown for."""
     reference = Dataset()
     put(reference, ReferencedSOPClassUID=image.sop_class_uid, ReferencedSOPInstanceUID=image.sop_instance_uid)
     if image.frames:
         put(reference, ReferencedFrameNumber=list(image.frames))
-    return item(relationship, "IMAGE", None, ReferencedSOPSequence=[reference])
+    return item(relationship, "IMAGE", purpose, ReferencedSOPSequence=[reference])
 
 
 def container(relationship: str, name: CodedConcept, children: Sequence[Dataset]) -> Dataset:

@@ -43,6 +43,7 @@ ENHANCED_SR_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.88.22"
 
 _TITLE: Final = concept("18748-4", "LN", "Diagnostic Imaging Report")
 _FINDING: Final = concept("121071", "DCM", "Finding")
+_ILLUSTRATES: Final = concept("121080", "DCM", "Best illustration of finding")
 _SUMMARY: Final = concept("55112-7", "LN", "Summary")
 _ADDENDUM: Final = concept("55107-7", "LN", "Addendum")
 _DOSE: Final = concept("73569-6", "LN", "Radiation Exposure and Protection Information")
@@ -203,8 +204,8 @@ def _dose_and_images(part: Part) -> list[Dataset]:
 def _images(content: ReportContent) -> list[Dataset]:
     """Return the key images, each under what it shows."""
     return [
-        text_item("CONTAINS", _FINDING, image.note, image_item("INFERRED FROM", image))
+        text_item("CONTAINS", _FINDING, image.note, image_item("INFERRED FROM", image, _ILLUSTRATES))
         if image.note
-        else image_item("CONTAINS", image)
+        else image_item("CONTAINS", image, _ILLUSTRATES)
         for image in content.key_images
     ]

@@ -10,7 +10,6 @@ Source: ISO 19005-2 and 19005-3 (PDF/A), as Typst's PDF export checks them: it r
 """
 
 import json
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -20,6 +19,7 @@ from typing import Final, Literal
 import typst
 
 from foundation.errors import Unavailable
+from oncall.report_documents.characters import is_readable, readable
 
 Standard = Literal["a-2b", "a-3b"]
 """PDF/A-3 is for documents that carry other files; everything else is PDF/A-2."""
@@ -41,11 +41,8 @@ _ALWAYS_THERE: Final = frozenset("\n\t") | frozenset(
     chr(code)
     for first, last in ((0x20, 0x7E), (0xA0, 0x17F), (0x386, 0x3CE), (0x2010, 0x2027), (0x2030, 0x203A))
     for code in range(first, last + 1)
-    if unicodedata.category(chr(code)) not in ("Cc", "Cn", "Zl", "Zp")
+    if is_readable(chr(code))
 )
-
-# Overrides, embeddings and isolates make text read otherwise than it is stored (Unicode UAX 9).
-_REORDERS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _PROBE: Final = b"#json(bytes(sys.inputs.data))"
 
@@ -100,13 +97,7 @@ def has_glyphs(text: str, font_directories: Sequence[Path] = ()) -> bool:
 def shown(text: str, font_directories: Sequence[Path] = ()) -> str:
     """Return a text with each character that cannot be shown written as its code point, such as ``[U+0007]``."""
     directories = tuple(font_directories)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    missing = {
-        ord(character): f"[U+{ord(character):04X}]"
-        for character in set(text) - _ALWAYS_THERE
-        if not _is_shown(character, directories)
-    }
-    return text.translate(missing) if missing else text
+    return readable(text, is_shown=lambda one: one in _ALWAYS_THERE or _is_shown(one, directories))
 
 
 def _shown_in(value: object, directories: tuple[Path, ...]) -> object:
@@ -133,7 +124,7 @@ def _fonts(directories: tuple[Path, ...]) -> typst.Fonts:
 @lru_cache(maxsize=65_536)
 def _is_shown(character: str, directories: tuple[Path, ...]) -> bool:
     """Ask Typst whether some font has a character (about 2 ms)."""
-    if unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs", "Zl", "Zp") or character in _REORDERS:
+    if not is_readable(character):
         return False
     try:
         typst.compile(
