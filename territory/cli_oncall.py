@@ -34,6 +34,7 @@ _MODULES: Final = {
     "recall-end": "territory.cli_oncall_recall",
     "case": "territory.cli_oncall_case",
     "why": "territory.cli_oncall_case",
+    "templates": "territory.cli_oncall_templates",
 }
 _MINUTE: Final = timedelta(minutes=1)
 # A shift lasts no longer than a day and the hour of a clock change.

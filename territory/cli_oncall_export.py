@@ -125,7 +125,7 @@ def _hand_over(arguments: argparse.Namespace, text: str, result: dict[str, Any])
         path: Path = arguments.output
         try:
             # As bytes: iCalendar and CSV end their lines with CR LF, whatever the machine's habit.
-            _write(path, text.encode())
+            write_whole(path, text.encode())
         except OSError as error:
             raise Refused(f"cannot write {path}: {error.strerror}; choose another --output") from error
         answer(arguments, {**result, "output": str(path)}, title=f"Written: {path}")
@@ -136,7 +136,7 @@ def _hand_over(arguments: argparse.Namespace, text: str, result: dict[str, Any])
     return 0
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: half a feed would be a roster in which nobody is on call."""
     if path.exists() and not path.is_file():
         # A device or a pipe has nothing to be put in the place of.

@@ -11,6 +11,9 @@ from typing import Final, TypeAlias
 
 FORMATS_IN: Final = ("ics", "csv", "json", "opsgenie", "grafana")
 FORMATS_OUT: Final = ("ics", "csv", "json")
+TEMPLATE_FORMATS: Final = ("json", "mrrt")
+LANGUAGES: Final = ("fr", "en")
+EXAMS: Final = ("stroke", "wbct", "head", "abdo", "chest", "msk")
 SWAP_ACTIONS: Final = ("request", "accept", "release", "approve", "refuse", "withdraw", "list")
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -32,6 +35,7 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_recall_end(commands)
     _add_case(commands)
     _add_why(commands)
+    _add_templates(commands)
 
 
 def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
@@ -214,3 +218,46 @@ def _add_why(commands: _Commands) -> None:
     command = _command(commands, "why", "Explain who was given a case: candidates, scores, exclusions with reasons.")
     command.add_argument("case", metavar="CASE", help=_CASE_HELP)
     command.add_argument("--not", dest="not_person", metavar="PERSON", help="why the newest decision was not for them")
+
+
+def _add_templates(commands: _Commands) -> None:
+    summary = "List, show, import and export report templates."
+    command = commands.add_parser("templates", help=summary, description=summary)
+    actions = command.add_subparsers(dest="templates_command", required=True, metavar="ACTION")
+    _add_language(_command(actions, "list", "List the report templates in force."), "of this language only")
+    show = _command(actions, "show", "Show what a report template asks and says.")
+    _add_template(show)
+    take = _command(actions, "import", "Publish report templates from a file.")
+    take.add_argument("file", type=Path, metavar="FILE", help="JSON, or MRRT in HTML5; - is standard input")
+    take.add_argument("--format", choices=TEMPLATE_FORMATS, help="default: by the name of the file")
+    take.add_argument("--id", metavar="ID", help="the template's name here (MRRT; default: made of its own)")
+    _add_template_version(take, "the version's name (MRRT; default: its date)")
+    _add_language(take, "the file's language, when it does not say it (MRRT)")
+    take.add_argument(
+        "--exam", action="append", default=[], choices=EXAMS, help="what it is for (MRRT); repeat for more"
+    )
+    take.add_argument(
+        "--modality", action="append", default=[], metavar="MODALITY", help="such as CT (MRRT); repeat for more"
+    )
+    take.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who imports (default: %(default)s)"
+    )
+    take.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
+    give = _command(actions, "export", "Write a report template as JSON, or as MRRT in HTML5.")
+    _add_template(give)
+    give.add_argument("--format", choices=TEMPLATE_FORMATS, help="default: by the name of the output, else json")
+    give.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+
+
+def _add_template(command: argparse.ArgumentParser) -> None:
+    command.add_argument("template", metavar="TEMPLATE", help="its identifier, as list shows it")
+    _add_language(command, "default: French, if there is one")
+    _add_template_version(command, "an older version (default: the one in force)")
+
+
+def _add_template_version(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--version", dest="template_version", metavar="VERSION", help=what)
+
+
+def _add_language(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument("--language", choices=LANGUAGES, help=what)

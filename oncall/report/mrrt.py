@@ -205,6 +205,9 @@ def _codes(root: html.HtmlElement) -> tuple[dict[str, dict[str, str]], list[str]
         if script.get("type", "").strip().lower() != "text/xml":
             continue
         text = (script.text_content() or "").strip().removeprefix("<!--").removesuffix("-->").strip()
+        # Once more: what was not UTF-8 is only now in characters that can be looked at.
+        if _DECLARATION.search(text.encode()) or "<!DOCTYPE" in text.upper():
+            raise Refused("the coded content declares entities or a document type; remove the declarations")
         # Recovering, because files in circulation leave <code> open; the parser has nothing to expand or fetch.
         parser = etree.XMLParser(
             recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True

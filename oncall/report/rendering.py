@@ -136,7 +136,7 @@ def form_of(template: Template, content: ReportContent, *, facts: Mapping[Fact, 
     texts, edited = {}, set()
     for chapter in Chapter:
         text, begins = content.text_of(chapter), made.text_of(chapter)
-        if text == begins or not text:
+        if text == begins:
             continue
         if not begins or text.startswith(begins + "\n"):
             texts[chapter] = text[len(begins) + 1 :] if begins else text

@@ -12,6 +12,7 @@ those of IHE RAD MRRT, which imports and exports use.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -203,6 +204,11 @@ def fact_name(fact: Fact) -> str:
     return _FACT + fact.value
 
 
+def _is_line(text: str) -> bool:
+    """Say whether a text has something to read and no character that documents cannot carry (control, surrogate)."""
+    return bool(text.strip()) and not any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in text)
+
+
 def _is_name(text: str) -> bool:
     return bool(FIELD_ID.fullmatch(text.removeprefix(_FACT)))
 
@@ -217,8 +223,8 @@ def _defects(template: Template) -> Iterator[str]:
         yield "template_id: 1 to 36 of a-z, 0-9 and - are wanted"
     if not TEMPLATE_VERSION.fullmatch(template.version):
         yield "version: 1 to 24 letters, digits, points and hyphens are wanted"
-    if not template.title.strip():
-        yield "title: a text that is not empty is wanted"
+    if not _is_line(template.title):
+        yield "title: one line that is not empty is wanted"
     earlier: dict[str, Field] = {}
     for number, field in enumerate(template.fields):
         place = f"fields[{number}]"
@@ -238,7 +244,7 @@ def _defects(template: Template) -> Iterator[str]:
             place = f"chapters.{chapter.value}[{number}]"
             yield from _conditions_defects(place, line.shown_when, earlier)
             yield from (f"{place}: {one} is no field or fact" for one in placeholders(line.text) if one not in names)
-            if "\n" in line.text or not line.text.strip():
+            if not _is_line(line.text):
                 yield f"{place}: one line that is not empty is wanted"
     known: set[str] = set()
     for number, notice in enumerate(template.notices):
@@ -248,11 +254,13 @@ def _defects(template: Template) -> Iterator[str]:
             yield f"{place}: an identifier of its own and a condition are wanted"
         if (notice.category in (1, 2, 3)) is not (notice.kind is NoticeKind.CRITICAL):
             yield f"{place}.category: 1, 2 or 3 for what is critical, and for nothing else"
+        if not _is_line(notice.text):
+            yield f"{place}.text: one line that is not empty is wanted"
         known.add(notice.notice_id)
 
 
 def _field_defects(place: str, field: Field) -> Iterator[str]:
-    if not field.label.strip() or "\n" in field.label:
+    if not _is_line(field.label):
         yield f"{place}.label: one line that is not empty is wanted"
     if bool(field.unit) is not (field.kind is FieldKind.MEASUREMENT):
         yield f"{place}.unit: a measurement has one, nothing else does"
@@ -267,8 +275,8 @@ def _field_defects(place: str, field: Field) -> Iterator[str]:
         ("choice_id", [one.choice_id for one in field.choices]),
         ("label", [one.label for one in field.choices]),
     ):
-        if len(set(texts)) < len(texts) or not all(text.strip() for text in texts):
-            yield f"{place}.choices: each {name} is there once and is not empty"
+        if len(set(texts)) < len(texts) or not all(_is_line(text) for text in texts):
+            yield f"{place}.choices: each {name} is there once, one line that is not empty"
     if field.kind is FieldKind.CHOICES and any(one.phrase for one in field.choices):
         yield f"{place}.choices: several choices make one sentence, so that none has its own"
     yield from _phrase_defects(place, field)
@@ -284,7 +292,7 @@ def _phrase_defects(place: str, field: Field) -> Iterator[str]:
         if placeholders(text):
             yield f"{place}: {placeholders(text)[0]} has no place here"
     for text in (field.phrase, field.phrase_no, field.group, *(one.phrase for one in field.choices)):
-        if "\n" in text:
+        if text and not _is_line(text):
             yield f"{place}: phrases and headings are one line"
 
 
