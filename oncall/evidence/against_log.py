@@ -7,6 +7,7 @@ Invariant: a difference says the field where both sides have the item, so that i
 changed. A dossier whose sealing the log does not know is one that this node did not hand out.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from oncall.evidence.verification import item_name
 from oncall.report import store as report_store
 from oncall.report.canonical import signed_to_json
 from oncall.report.signing import NODE
-from oncall.schema import oncall_anchor, oncall_case_event, oncall_signing_key
+from oncall.schema import oncall_anchor, oncall_case_event, oncall_report_document, oncall_signing_key
 from oncall.strict_json import DocumentInvalid, parse
 
 
@@ -46,6 +47,7 @@ def log_differences(connection: Connection, sections: Mapping[str, Any]) -> list
     found = [one for one in reconcile(mine, sections).differences if one.section == "events"]
     found += _not_recorded(connection, sections)
     found += _versions(connection, sections)
+    found += _documents(connection, sections)
     found += _anchors(connection, sections)
     return found
 
@@ -82,10 +84,10 @@ def _not_recorded(connection: Connection, sections: Mapping[str, Any]) -> Iterat
 
 
 def _versions(connection: Connection, sections: Mapping[str, Any]) -> Iterator[Difference]:
-    held = {} if sections["report"] == [dict(NONE_RECORDED)] else {
+    held = {
         (item["version"]["case_id"], item["version"]["version"]): (place, item)
-        for place, item in enumerate(sections["report"])
-    }  # fmt: skip
+        for place, item in enumerate(_items(sections["report"]))
+    }
     for (case_id, number), (place, item) in held.items():
         name = item_name("report", item, place)
         try:
@@ -107,8 +109,34 @@ def _versions(connection: Connection, sections: Mapping[str, Any]) -> Iterator[D
                 )
 
 
+def _documents(connection: Connection, sections: Mapping[str, Any]) -> Iterator[Difference]:
+    made = oncall_report_document.c
+    for place, item in enumerate(_items(sections["documents"])):
+        # One at a time: a document may have megabytes.
+        body = connection.execute(
+            select(made.body).where(
+                made.case_id == item["case_id"],
+                made.version == item["version"],
+                made.made_of == item["made_of"],
+                made.kind == item["kind"],
+            )
+        ).scalar_one_or_none()
+        if body is None or hashlib.sha256(bytes(body)).hexdigest() != item["sha256"]:
+            what, detail = (
+                (What.MISSING, "the node has it no more")
+                if body is None
+                else (What.ALTERED, "the node's bytes are not those that were made")
+            )
+            name = item_name("documents", item, place)
+            yield Difference(what=what, section="log", item=place + 1, name=name, detail=detail)
+
+
+def _items(section: Any) -> list[Any]:
+    return [] if section == [dict(NONE_RECORDED)] else list(section)
+
+
 def _anchors(connection: Connection, sections: Mapping[str, Any]) -> Iterator[Difference]:
-    for place, item in enumerate([] if sections["anchors"] == [dict(NONE_RECORDED)] else sections["anchors"]):
+    for place, item in enumerate(_items(sections["anchors"])):
         number = item["anchor"]["statement"]["number"]
         row = connection.execute(select(oncall_anchor).where(oncall_anchor.c.number == number)).one_or_none()
         try:

@@ -53,6 +53,7 @@ SECTIONS: Final[Mapping[str, Side]] = {
     "accesses": Side.SHARED,
     "communications": Side.SHARED,
     "messages": Side.SHARED,
+    "deliveries": Side.SHARED,
     "documents": Side.SHARED,
     "events": Side.SHARED,
     "own": Side.OWN,

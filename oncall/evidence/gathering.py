@@ -11,12 +11,11 @@ logs. Invariant: a log that does not prove itself gives no dossier; the error na
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from foundation.errors import Refused
 from foundation.instants import instant_of_us, microseconds
@@ -35,7 +34,14 @@ from oncall.report import store as report_store
 from oncall.report.canonical import signed_to_json
 from oncall.report.version import SignedVersion
 from oncall.report_documents.source import Subject
-from oncall.schema import oncall_case_event, oncall_message, oncall_message_event
+from oncall.schema import (
+    oncall_case_event,
+    oncall_delivery,
+    oncall_delivery_event,
+    oncall_message,
+    oncall_message_event,
+    oncall_report_document,
+)
 from oncall.strict_json import parse
 
 ANCHORS_MAX: Final = 64
@@ -45,35 +51,12 @@ JOINED_MAX: Final = 16
 """Logs of one dossier: requests joined to one study; more is a mistake that somebody has to look at first."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DocumentDigest:
-    """A document made of a version: its kind, SHA-256 (hexadecimal), size in bytes, SOP Instance UID if it has one."""
-
-    case_id: str
-    version: int
-    kind: str
-    sha256: str
-    size_bytes: int
-    sop_instance_uid: str = ""
-
-
 SubjectDescriber = Callable[[Case], Subject | None]
-"""Says who the patient of a case is, as the archive knows them now; None when it does not."""
-
-DocumentList = Callable[[Connection, CaseId], Sequence[DocumentDigest]]
-"""Lists the documents that were made of a case's report, in the snapshot that is read."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sources:
-    """Where what is not in the log comes from."""
-
-    describe: SubjectDescriber = lambda _case: None
-    documents: DocumentList = lambda _connection, _case_id: ()
+"""Says who the patient of a case is, as the archive knows them now; None when it does not, or not for certain."""
 
 
 def gather(
-    connection: Connection, case_id: CaseId, centre_id: str, now: datetime, *, made_by: str, sources: Sources
+    connection: Connection, case_id: CaseId, centre_id: str, now: datetime, *, made_by: str, describe: SubjectDescriber
 ) -> Gathered:
     """Return everything that the dossier of a case holds for a centre.
 
@@ -98,7 +81,9 @@ def gather(
     as_of = max(events[-1].recorded_at for events in logs)
     events = [event for log in logs for event in log]
     versions = [signed for case in cases for signed in report_store.versions_of(connection, case.case_id)]
-    messages, addresses = _messages(connection, [case.case_id for case in cases], as_of)
+    case_ids = [case.case_id for case in cases]
+    messages, addresses = _messages(connection, case_ids, as_of)
+    deliveries, delivered_to = _deliveries(connection, case_ids, as_of)
     zone = ZoneInfo(_hospital_zone(cases[0], directory))
     return Gathered(
         case_id=cases[0].case_id,
@@ -109,7 +94,7 @@ def gather(
         covers=[{"case_id": log[-1].case_id, "seq": log[-1].seq, "hash": log[-1].hash} for log in logs],
         directory_version=directory_version,
         sections={
-            "subject": _subject(cases[0], sources),
+            "subject": _subject(cases[0], describe(cases[0])),
             "report": sections.or_none_recorded([signed_to_json(signed) for signed in versions]),
             "acts": sections.or_none_recorded(sections.acts(events)),
             "people": sections.people([*events], directory),
@@ -122,9 +107,10 @@ def gather(
             "accesses": sections.or_none_recorded([*sections.accesses(events), *_seen(versions)]),
             "communications": sections.or_none_recorded(sections.communications(events)),
             "messages": sections.or_none_recorded(messages),
-            "documents": sections.or_none_recorded(_documents(connection, cases, sources)),
+            "deliveries": sections.or_none_recorded(deliveries),
+            "documents": sections.or_none_recorded(_documents(connection, case_ids, as_of)),
             "events": [event_to_json(event) for event in events],
-            "own": sections.or_none_recorded(_own(addresses, centre, directory)),
+            "own": sections.or_none_recorded(_own([*addresses, *delivered_to], centre, directory)),
             "anchors": sections.or_none_recorded(_anchors(connection, logs)),
         },
     )
@@ -194,8 +180,7 @@ def _hospital_zone(case: Case, directory: Directory) -> str:
     return "UTC" if site is None else site.time_zone
 
 
-def _subject(case: Case, sources: Sources) -> dict[str, Any]:
-    subject = sources.describe(case)
+def _subject(case: Case, subject: Subject | None) -> dict[str, Any]:
     described = subject and {
         "name": subject.name,
         "patient_id": subject.patient_id,
@@ -238,19 +223,69 @@ def _seen(versions: Iterable[SignedVersion]) -> list[dict[str, Any]]:
     ]
 
 
-def _documents(connection: Connection, cases: Sequence[Case], sources: Sources) -> list[dict[str, Any]]:
+def _documents(connection: Connection, case_ids: Sequence[str], as_of: datetime) -> list[dict[str, Any]]:
+    made = oncall_report_document.c
+    rows = connection.execute(
+        select(
+            made.case_id, made.version, made.made_of, made.kind, made.digest, made.made_at_us,
+            func.length(made.body).label("size_bytes"),
+        )
+        .where(made.case_id.in_(case_ids), made.made_at_us <= microseconds(as_of))
+        .order_by(made.case_id, made.version, made.made_at_us, made.made_of, made.kind)
+    )  # fmt: skip
     return [
         {
-            "case_id": one.case_id,
-            "version": one.version,
-            "kind": one.kind,
-            "sha256": one.sha256,
-            "size_bytes": one.size_bytes,
-            "sop_instance_uid": one.sop_instance_uid,
+            "case_id": row.case_id,
+            "version": row.version,
+            "made_of": row.made_of,
+            "kind": row.kind,
+            "sha256": row.digest,
+            "size_bytes": row.size_bytes,
+            "made_at": instant_of_us(row.made_at_us).isoformat(),
         }
-        for case in cases
-        for one in sources.documents(connection, case.case_id)
+        for row in rows
     ]
+
+
+def _deliveries(
+    connection: Connection, case_ids: Sequence[str], as_of: datetime
+) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """Return the report's way to each recipient until `as_of`, and apart from it the addresses."""
+    one, step = oncall_delivery.c, oncall_delivery_event.c
+    rows = connection.execute(
+        select(oncall_delivery)
+        .where(one.case_id.in_(case_ids), one.planned_at_us <= microseconds(as_of))
+        .order_by(one.planned_at_us, one.delivery_id)
+    ).all()
+    traces: dict[str, list[dict[str, str]]] = {}
+    for row in connection.execute(
+        select(oncall_delivery_event)
+        .join(oncall_delivery, one.delivery_id == step.delivery_id)
+        .where(one.case_id.in_(case_ids), step.occurred_at_us <= microseconds(as_of))
+        .order_by(step.position)
+    ):
+        at = instant_of_us(row.occurred_at_us).isoformat()
+        line = {"at": at, "happened": row.happened, "reason": row.reason, "by": row.done_by}
+        traces.setdefault(row.delivery_id, []).append(line)
+    deliveries = [
+        {
+            "delivery_id": row.delivery_id,
+            "case_id": row.case_id,
+            "version": row.version,
+            "recipient_kind": row.recipient_kind,
+            "recipient": row.recipient,
+            "channel": row.channel,
+            "planned_at": instant_of_us(row.planned_at_us).isoformat(),
+            "trace": traces.get(row.delivery_id, []),
+        }
+        for row in rows
+    ]
+    addresses = [
+        {"message_key": row.delivery_id, "person_id": row.recipient, "address": row.address}
+        for row in rows
+        if row.address
+    ]
+    return deliveries, addresses
 
 
 def _messages(
@@ -292,15 +327,15 @@ def _messages(
 
 def _own(addresses: Iterable[Mapping[str, str]], centre: Centre, directory: Directory) -> list[Mapping[str, str]]:
     """Return the addresses of the centre's own people: a hospital needs not know where a reader is called at home."""
-    by_site = {
-        person_id for site in directory.sites.values() for persons in site.contacts.values() for person_id in persons
-    } | {person.person_id for person in directory.persons.values() if person.sites}
-    site = directory.sites.get(SiteId(centre.centre_id))
-    if site is None:
-        return [one for one in addresses if one["person_id"] not in by_site]
-    contacts = {person_id for persons in site.contacts.values() for person_id in persons}
-    own = contacts | {one.person_id for one in directory.persons.values() if site.site_id in one.sites}
-    return [one for one in addresses if one["person_id"] in own]
+    people: dict[str, set[str]] = {}
+    for site in directory.sites.values():
+        contacts = {person_id for persons in site.contacts.values() for person_id in persons}
+        working = {one.person_id for one in directory.persons.values() if site.site_id in one.sites}
+        people[site.site_id] = {site.site_id, *contacts, *working}
+    if centre.centre_id in people:
+        return [one for one in addresses if one["person_id"] in people[centre.centre_id]]
+    of_hospitals = set().union(*people.values())
+    return [one for one in addresses if one["person_id"] not in of_hospitals]
 
 
 def _anchors(connection: Connection, logs: Sequence[Sequence[Event]]) -> list[dict[str, Any]]:

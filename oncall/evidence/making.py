@@ -18,7 +18,7 @@ from oncall.case.vocabulary import EventType as E
 from oncall.engine.engine import Engine
 from oncall.evidence.anchor_store import Stamper
 from oncall.evidence.dossier import Gathered, Sealed, digest_to_seal, seal
-from oncall.evidence.gathering import Sources, gather
+from oncall.evidence.gathering import SubjectDescriber, gather
 from oncall.report.canonical import signature_from_json
 from oncall.report.signing import Signer
 from oncall.report.store import keep_key
@@ -34,18 +34,22 @@ class Evidence:
         Where the logs are.
     signer : Signer
         Signs as the node.
-    sources : Sources
-        Who the patient is, which documents were made.
+    describe : SubjectDescriber, optional
+        Says who the patient is; without it a dossier names them by the opaque key alone.
     stamper : Stamper, optional
         Time-stamps each seal (RFC 3161); when it does not answer the dossier is sealed without.
     """
 
     def __init__(
-        self, database: Database, signer: Signer, sources: Sources | None = None, stamper: Stamper | None = None
+        self,
+        database: Database,
+        signer: Signer,
+        describe: SubjectDescriber = lambda _case: None,
+        stamper: Stamper | None = None,
     ) -> None:
         self._database = database
         self._signer = signer
-        self._sources = sources or Sources()
+        self._describe = describe
         self._stamper = stamper
 
     def make(self, engine: Engine, case_id: CaseId, centre_id: str, now: datetime, *, actor: Actor) -> Sealed:
@@ -68,7 +72,7 @@ class Evidence:
             If a log does not prove itself; verify the logs, and restore them from the other copy.
         """
         with self._database.read() as connection:
-            gathered = gather(connection, case_id, centre_id, now, made_by=actor.who, sources=self._sources)
+            gathered = gather(connection, case_id, centre_id, now, made_by=actor.who, describe=self._describe)
         sealed = seal(gathered, self._signer, self._stamped(gathered))
         with self._database.write(durable=True) as connection:
             keep_key(

@@ -165,8 +165,8 @@ class _Shown:
         if described is None:
             yield [self._say("patient"), self._say("not_described")]
         else:
-            name, is_partial = displayed(described["name"], is_shown=lambda one: has_glyphs(one, self._fonts))
-            yield [self._say("patient"), f"{name} ({self._say('other_script')})" if is_partial else name]
+            name, is_whole = displayed(described["name"], is_shown=lambda one: has_glyphs(one, self._fonts))
+            yield [self._say("patient"), name if is_whole else f"{name} ({self._say('other_script')})"]
             yield [self._say("patient_id"), f"{described['patient_id']} {described['issuer']}"]
             if described["birth_date"]:
                 yield [self._say("born"), described["birth_date"]]
@@ -188,6 +188,7 @@ class _Shown:
         yield self._section("communications", self._told("communications"))
         yield self._section("identities", self._told("identities"))
         yield self._section("messages", self._messages())
+        yield self._section("deliveries", self._deliveries())
         yield self._section("documents", self._documents())
         yield self._section("own", self._own())
         yield self._section("events", self._events(), note="events_note")
@@ -336,6 +337,18 @@ class _Shown:
             for one in self._items("messages")
         ]  # fmt: skip
         return Table(columns=(self._say("name"), self._say("channel"), self._say("trace")), widths=(2, 0, 6), rows=rows)
+
+    def _deliveries(self) -> Table:
+        rows = []
+        for one in self._items("deliveries"):
+            trace = "; ".join(
+                " ".join(part for part in (self._at(step["at"]), step["happened"], step["reason"]) if part)
+                for step in one["trace"]
+            )
+            channel = self._words(one["channel"], self._language)
+            rows.append([f"v{one['version']}", self._name(one["recipient"]), channel, trace])
+        columns = ("version", "name", "channel", "trace")
+        return Table(columns=tuple(map(self._say, columns)), widths=(0, 2, 0, 6), rows=rows)
 
     def _documents(self) -> Table:
         rows = [

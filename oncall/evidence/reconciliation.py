@@ -21,13 +21,14 @@ from oncall.evidence.verification import event_name, item_name
 # What follows from the event before and from the place, not from the event itself.
 _LINKS: Final = frozenset({"seq", "prev_hash"})
 # Drawn from all events together: when an event differs, these follow.
-_SUMMARIES: Final = frozenset({"people", "clocks", "subject", "messages", "own"})
+_SUMMARIES: Final = frozenset({"people", "clocks", "subject", "messages", "deliveries", "own"})
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "people": ("who",),
     "times": ("event_id",),
     "clocks": ("case_id", "clock", "subject"),
     "messages": ("message_key",),
-    "documents": ("case_id", "version", "kind", "sop_instance_uid"),
+    "deliveries": ("delivery_id",),
+    "documents": ("case_id", "version", "kind", "made_of"),
     "own": ("message_key",),
 }
 

@@ -77,6 +77,7 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "communications": ("Ce qui a été dit à qui", "What was told to whom"),
     "messages": ("Les messages envoyés", "Messages sent"),
     "identities": ("L'identité du patient au fil du dossier", "The patient's identity over time"),
+    "deliveries": ("La remise du compte rendu", "Delivery of the report"),
     "documents": ("Les documents produits", "Documents made"),
     "own": ("Ce que seul cet exemplaire contient", "What only this copy holds"),
     "events": ("La chaîne des événements", "The chain of events"),

@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
+
+from sqlalchemy import insert
 
 from foundation.database import Database
 from foundation.instants import microseconds
@@ -17,7 +20,6 @@ from oncall.engine.engine import Engine
 from oncall.engine.sql_store import SqlStore
 from oncall.evidence.anchor_store import Anchors
 from oncall.evidence.dossier import PLATFORM, Sealed
-from oncall.evidence.gathering import DocumentDigest, Sources
 from oncall.evidence.making import Evidence
 from oncall.language import Language
 from oncall.report import canonical
@@ -26,6 +28,7 @@ from oncall.report.content import Dose, ReportContent
 from oncall.report.signing import Ed25519Keys
 from oncall.report.version import Author, ReportVersion, SeenStudy, SignedVersion, VersionKind
 from oncall.report_documents.source import Subject
+from oncall.schema import oncall_report_document
 from tests.harness.small_territory import BEGIN, at, directory, engine, ready_case
 
 CASE: Final = CaseId("C1")
@@ -46,8 +49,7 @@ class Place:
     @property
     def evidence(self) -> Evidence:
         """What makes dossiers here."""
-        sources = Sources(describe=lambda _case: PATIENT, documents=lambda _connection, case_id: documents(case_id))
-        return Evidence(self.database, self.keys, sources)
+        return Evidence(self.database, self.keys, lambda _case: PATIENT)
 
     @property
     def anchors(self) -> Anchors:
@@ -85,12 +87,15 @@ class Place:
         return signed
 
 
-def documents(case_id: CaseId) -> tuple[DocumentDigest, ...]:
-    """Return the digests of two documents of version 1."""
-    return tuple(
-        DocumentDigest(case_id=case_id, version=1, kind=kind, sha256=digit * 64, size_bytes=1000)
-        for kind, digit in (("pdf", "a"), ("structured_report", "b"))
-    )
+def keep_documents(database: Database, minutes: float) -> None:
+    """Keep two documents of version 1."""
+    rows = [
+        {"case_id": CASE, "version": 1, "made_of": "p", "kind": kind, "digest": sha256(body).hexdigest(),
+         "made_at_us": microseconds(at(minutes)), "body": body}
+        for kind, body in (("pdf", b"%PDF-1.7 ..."), ("structured_report", b"DICM"))
+    ]  # fmt: skip
+    with database.write(durable=True) as connection:
+        connection.execute(insert(oncall_report_document), rows)
 
 
 def sign(keys: Ed25519Keys, *, version: int, kind: VersionKind, results: str, signed_at: datetime,
@@ -147,6 +152,7 @@ def told(database: Database, directory_of_keys: Path) -> Place:
         E.CRITICAL_COMMUNICATED, 13, critical_id="k1", recipient="Dr Emma", received_at_us=microseconds(at(13)),
         method="phone", read_back="Hématome, relu",
     )  # fmt: skip
+    keep_documents(database, 14)
     here.say(E.REPORT_SENT, 14, channel="web")
     here.say(E.REPORT_DELIVERY_FAILED, 15, reason="no_answer", channel="dicom")
     here.say(E.REPORT_DELIVERED, 16, channel="web")
