@@ -34,6 +34,15 @@ _MODULES: Final = {
     "recall-end": "territory.cli_oncall_recall",
     "case": "territory.cli_oncall_case",
     "why": "territory.cli_oncall_case",
+    "evidence": "territory.cli_oncall_evidence",
+    "verify-evidence": "territory.cli_oncall_evidence",
+    "reconcile": "territory.cli_oncall_evidence",
+    "verify-log": "territory.cli_oncall_evidence",
+    "anchor": "territory.cli_oncall_evidence",
+    "figures": "territory.cli_oncall_figures",
+    "morning-report": "territory.cli_oncall_figures",
+    "monthly-report": "territory.cli_oncall_figures",
+    "billing": "territory.cli_oncall_figures",
     "templates": "territory.cli_oncall_templates",
 }
 _MINUTE: Final = timedelta(minutes=1)

@@ -14,6 +14,7 @@ FORMATS_OUT: Final = ("ics", "csv", "json")
 TEMPLATE_FORMATS: Final = ("json", "mrrt")
 LANGUAGES: Final = ("fr", "en")
 EXAMS: Final = ("stroke", "wbct", "head", "abdo", "chest", "msk")
+FIGURES_BY: Final = ("site", "class", "period", "provider", "reader")
 SWAP_ACTIONS: Final = ("request", "accept", "release", "approve", "refuse", "withdraw", "list")
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -35,7 +36,12 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_recall_end(commands)
     _add_case(commands)
     _add_why(commands)
+    _add_evidence(commands)
     _add_templates(commands)
+    _add_figures(commands)
+    _add_morning_report(commands)
+    _add_monthly_report(commands)
+    _add_billing(commands)
 
 
 def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
@@ -220,6 +226,31 @@ def _add_why(commands: _Commands) -> None:
     command.add_argument("--not", dest="not_person", metavar="PERSON", help="why the newest decision was not for them")
 
 
+def _add_evidence(commands: _Commands) -> None:
+    make = _command(commands, "evidence", "Write the sealed dossier of a case for one centre, and record that it was.")
+    make.add_argument("case", metavar="CASE", help=_CASE_HELP)
+    make.add_argument("--centre", required=True, metavar="SITE", help="the hospital whose copy it is, or platform")
+    make.add_argument("--output", required=True, type=Path, metavar="FILE", help="ends in .json or .pdf")
+    make.add_argument("--language", choices=("fr", "en"), default="fr", help="of the PDF (default: %(default)s)")
+    make.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who wants it (default: %(default)s)"
+    )
+    check = _command(
+        commands, "verify-evidence", "Prove a dossier from its file; exit 1 and where, when anything is not as sealed."
+    )
+    check.add_argument("file", type=Path, metavar="FILE", help="the dossier: JSON, or the PDF that carries it")
+    check.add_argument(
+        "--public-key", metavar="KEY", help="the node's: a file (PEM, 32 bytes or hexadecimal), or hexadecimal digits"
+    )
+    both = _command(
+        commands, "reconcile", "List every difference between two copies of a case's dossier; exit 1 if any."
+    )
+    both.add_argument("a", type=Path, metavar="A", help="one copy")
+    both.add_argument("b", type=Path, metavar="B", help="the other")
+    _command(commands, "verify-log", "Prove every log and every anchor; exit 1 and where, when one is broken.")
+    _command(commands, "anchor", "Make an anchor over all logs now; the serving node makes one a day by itself.")
+
+
 def _add_templates(commands: _Commands) -> None:
     summary = "List, show, import and export report templates."
     command = commands.add_parser("templates", help=summary, description=summary)
@@ -261,3 +292,47 @@ def _add_template_version(command: argparse.ArgumentParser, what: str) -> None:
 
 def _add_language(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument("--language", choices=LANGUAGES, help=what)
+
+
+def _add_words(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--language", choices=LANGUAGES, default="en", help="of the words for people (default: %(default)s)"
+    )
+
+
+def _add_figures(commands: _Commands) -> None:
+    command = _command(
+        commands, "figures", "Tell how long everything took, on every clock; exit 1 when there is no case."
+    )
+    _add_within(command, "30 days ago, up to now")
+    command.add_argument("--site", action="append", default=[], metavar="SITE", help="of these hospitals only")
+    command.add_argument(
+        "--by", action="append", default=[], choices=FIGURES_BY, help="tell them apart; repeat for more"
+    )
+    command.add_argument("--csv", type=Path, metavar="FILE", help="write a table for a spreadsheet as well")
+    command.add_argument("--plot", type=Path, metavar="FILE", help="draw a picture as well: .png or .svg")
+    _add_words(command)
+
+
+def _add_morning_report(commands: _Commands) -> None:
+    command = _command(
+        commands, "morning-report", "Set a night against the best that was possible, and say why each report was late."
+    )
+    command.add_argument("--night", metavar="DAY", help="the evening's day (default: the last night)")
+    _add_words(command)
+
+
+def _add_monthly_report(commands: _Commands) -> None:
+    command = _command(commands, "monthly-report", "Write a month's figures as a PDF; exit 1 when there is no case.")
+    command.add_argument("--month", required=True, metavar="MONTH", help="like 2026-11")
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the PDF")
+    command.add_argument("--with-people", action="store_true", help="with readers by name and who carried how much")
+    _add_words(command)
+
+
+def _add_billing(commands: _Commands) -> None:
+    command = _command(
+        commands, "billing", "Write a month's exams by hospital, act and provider; exit 1 when there is none."
+    )
+    command.add_argument("--month", required=True, metavar="MONTH", help="like 2026-11")
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the table (CSV)")

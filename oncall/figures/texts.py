@@ -42,7 +42,7 @@ _PERIODS: Final[Mapping[Period, tuple[str, str]]] = MappingProxyType(
 _CAUSES: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
     {
         Cause.CAPACITY: ("capacité : inévitable", "capacity: unavoidable"),
-        Cause.ORDER: ("évitable par l'ordre de lecture", "avoidable by order"),
+        Cause.ORDER: ("évitable : autre ordre, ou plus tôt", "avoidable by order, or sooner"),
         Cause.SILENCE: ("silence d'un lecteur", "a reader's silence"),
         Cause.TRANSFER: ("transfert des images", "transfer of images"),
         Cause.OWN_LENGTH: ("durée propre de la lecture", "its own length"),
@@ -91,6 +91,7 @@ _WORDS: Final[_Texts] = MappingProxyType(
         "cases": ("cas", "cases"),
         "minutes": ("minutes", "minutes"),
         "p1_wait": ("P1 : attente avant ouverture", "P1: wait until opened"),
+        "p1_wait_short": ("attente P1", "P1 wait"),
         "p1_finding": ("P1 : premier résultat communiqué", "P1: first finding told"),
         "worst_site": ("Établissement le moins bien servi", "Hospital that fares worst"),
         "clocks": ("Toutes les horloges", "All clocks"),
@@ -116,6 +117,11 @@ _WORDS: Final[_Texts] = MappingProxyType(
         "minutes_read": ("min lues", "min read"),
         "burden": ("charge", "burden"),
         "judged": ("Nuits jugées par le calcul clairvoyant", "Nights judged by the clairvoyant"),
+        "clairvoyant": ("Ce qui était possible, les arrivées connues d'avance", "What was possible, arrivals known"),
+        "possible": ("dans le délai, au mieux", "in time, at best"),
+        "without_silence": ("au mieux, sans silence", "at best, without silence"),
+        "without_transfers": ("au mieux, sans transfert arrêté", "at best, without stalled transfers"),
+        "reader_hours": ("heures de lecteur", "reader hours"),
         "definitions": ("Définitions", "Definitions"),
         "as_of": ("État au", "As of"),
         "percentiles": (
