@@ -20,15 +20,12 @@ from oncall.notify import case_code
 from oncall.reading.board import ExamKind, Urgency
 from oncall.reading.explanation import why_forecast
 from territory.oncall_web.access import Holder, May
-from territory.oncall_web.app import COOKIE, Handler, Site, new_id
+from territory.oncall_web.app import Handler, Site, keep_token, new_id, target_of
 from territory.oncall_web.case_page import address
 from territory.oncall_web.form import MODALITIES, check_request
 from territory.oncall_web.login_limit import WINDOW
 from territory.oncall_web.texts import language_of
 from territory.patient_keys import patient_key
-
-COOKIE_S: Final = 14 * 3600
-"""A night."""
 
 ARRIVAL_MINUTES_MAX: Final = 24 * 60
 
@@ -170,22 +167,22 @@ def recall_board(site: Site, request: Request, holder: Holder, sent: dict[str, A
 def login(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
     """Keep a token that is known as this browser's cookie for a night; too many wrong ones have to wait."""
     del holder
+    target = target_of(str(sent.get("target") or ""))
+    shown: dict[str, Any] = {"typed": {}, "to": "/oncall/login", "token_field": "token", "target": target}
     if request.method != "POST":
-        return site.page(request, "login.html")
+        return site.page(request, "login.html", **shown)
     address_of, now = request.client.host if request.client is not None else "", site.desk.now()
     if site.logins.is_exceeded(address_of, now):
-        page = site.page(request, "login.html", HTTPStatus.TOO_MANY_REQUESTS, problem="login.too_many")
+        page = site.page(request, "login.html", HTTPStatus.TOO_MANY_REQUESTS, problem="login.too_many", **shown)
         page.headers["Retry-After"] = str(round(WINDOW.total_seconds()))
         return page
     token = str(sent.get("token") or "")
     if site.access.holder(token) is None:
         site.logins.failed(address_of, now)
         log.warning("oncall_login_refused")
-        return site.page(request, "login.html", HTTPStatus.UNAUTHORIZED, problem="login.wrong")
-    response = RedirectResponse("/oncall", status_code=HTTPStatus.SEE_OTHER)
-    response.set_cookie(
-        COOKIE, token, max_age=COOKIE_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
-    )
+        return site.page(request, "login.html", HTTPStatus.UNAUTHORIZED, problem="login.wrong", **shown)
+    response = RedirectResponse(target, status_code=HTTPStatus.SEE_OTHER)
+    keep_token(request, response, token)
     return response
 
 

@@ -12,9 +12,12 @@ from starlette.staticfiles import StaticFiles
 
 from territory.oncall_web.api import API
 from territory.oncall_web.api_case import CASE_API
-from territory.oncall_web.app import Site, guarded, receipts
+from territory.oncall_web.app import REPORT_BYTES_MAX, Site, guarded, receipts
 from territory.oncall_web.case_page import CASE_PAGES
 from territory.oncall_web.pages import PAGES
+from territory.oncall_web.report_page import REPORT_PAGES, REPORT_SAVES
+from territory.oncall_web.report_reading import READING_PAGES
+from territory.oncall_web.report_sign_page import SIGN_PAGES
 from territory.oncall_web.unclaimed_page import UNCLAIMED, UNCLAIMED_API
 
 REQUESTS_MAX: Final = 64
@@ -26,6 +29,20 @@ STOP_S_MAX: Final = 5
 def application(site: Site) -> Starlette:
     """Return the application: pages, interface, and the style sheet."""
     routes: list[BaseRoute] = [
+        Route(
+            path,
+            guarded(site, may, handler, is_api=is_api, body_bytes_max=REPORT_BYTES_MAX),
+            methods=list(methods),
+        )
+        for reports, is_api in (
+            (REPORT_SAVES, True),
+            (REPORT_PAGES, False),
+            (SIGN_PAGES, False),
+            (READING_PAGES, False),
+        )
+        for path, methods, may, handler in reports
+    ]
+    routes += [
         Route(path, guarded(site, may, handler, is_api=is_api), methods=list(methods))
         for entries, is_api in (
             (CASE_API, True),

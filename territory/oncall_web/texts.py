@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from territory.oncall_web.texts_case import ACTION_TEXTS, CASE_TEXTS
+from territory.oncall_web.texts_report import REPORT_TEXTS
 
 LANGUAGES: Final = ("fr", "en")
 
 _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     **CASE_TEXTS,
     **ACTION_TEXTS,
+    **REPORT_TEXTS,
     "title": ("Garde de téléradiologie", "Teleradiology on call"),
     "wall": ("Garde", "Night"),
     "yes": ("oui", "yes"),

@@ -97,6 +97,10 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
     "report.replaced": ("Compte rendu remplacé", "Report replaced"),
     "report.retracted": ("Compte rendu retiré", "Report retracted"),
     "report.identity_changed": ("Compte rendu signé sous une autre identité", "Report signed under another identity"),
+    "report.double_read_findings": (
+        "Seconde lecture : constats notés à l'aveugle",
+        "Second reading: findings noted blind",
+    ),
     "report.double_read_required": ("Seconde lecture requise", "Second reading required"),
     "report.double_read_assigned": ("Seconde lecture confiée", "Second reading assigned"),
     "report.double_read_done": ("Seconde lecture faite", "Second reading done"),

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import oncall.schema  # noqa: F401  # adds its tables to METADATA
-from foundation.clock import ManualClock
+from foundation.clock import Clock, ManualClock
 from foundation.database import Database, sqlite_url
 from oncall.channels.http_gateway import HttpGateway
+from oncall.delivery.documents import DocumentStore
+from oncall.delivery.making import make
 from oncall.directory import ChannelKind
 from oncall.engine.engine import Engine
 from oncall.engine.in_force import FixedRules, InForce
@@ -24,6 +26,9 @@ from oncall.engine.sql_store import SqlStore
 from oncall.messages import MessageState, Sent
 from oncall.messages_sql import SqlMessages
 from oncall.notify import Sender
+from oncall.report.signing import Ed25519Keys
+from oncall.report.version import SignedVersion
+from oncall.report_documents.source import ExamFacts, ExaminedStudy, Subject
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
 from territory.demo_roster import demo_roster
@@ -31,7 +36,10 @@ from territory.demo_territory import demo_directory
 from territory.oncall_web.access import Access
 from territory.oncall_web.app import make_site
 from territory.oncall_web.desk import Desk
+from territory.oncall_web.report_room import ReportRoom
+from territory.oncall_web.rooms import Rooms
 from territory.oncall_web.server import WebServer
+from territory.seen_studies import IndexSeen
 
 NIGHT = datetime(2026, 10, 24, 19, 0, tzinfo=UTC)
 SECRET = b"a secret of the test only"
@@ -136,12 +144,34 @@ def served(place: Path, in_force: InForce, access: Access) -> Iterator[Web]:
         store = SqlStore(database)
         engine = Engine(store, rules, sender, worker="engine")
         desk = Desk(Engine(store, rules, sender, worker="web"), rules, database, sender, clock)
-        server = WebServer(make_site(desk, access, SECRET, gateways={ChannelKind.SMS: GATEWAY}), listener)
+        rooms = rooms_of(desk, database, clock, place)
+        server = WebServer(make_site(desk, rooms, access, SECRET, gateways={ChannelKind.SMS: GATEWAY}), listener)
         server.start()
         try:
             yield Web(port=listener.getsockname()[1], clock=clock, database=database, engine=engine)
         finally:
             server.close()
+
+
+def rooms_of(desk: Desk, database: Database, clock: Clock, place: Path) -> Rooms:
+    """Return the rooms on a database, with keys in `place`; who the patient is, is made up."""
+    return Rooms(
+        reports=ReportRoom(
+            desk,
+            database,
+            Ed25519Keys(place / "keys"),
+            described,
+            DocumentStore(database, described, make, clock),
+            IndexSeen(database),
+        )
+    )
+
+
+def described(signed: SignedVersion) -> tuple[Subject, ExamFacts]:
+    """Return a patient and an exam for any version."""
+    study = ExaminedStudy(study_instance_uid="1.2.3.4", modality="CT")
+    exam = ExamFacts(site_name="Hôpital", time_zone="Europe/Paris", studies=(study,))
+    return Subject(name="Ångström^Zoé", patient_id=f"of {signed.version.case_id}", issuer="ISSUER"), exam
 
 
 def open_case(web: Web, **changes: str) -> str:
