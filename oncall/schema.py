@@ -399,3 +399,17 @@ oncall_report_document = Table(
     Column("made_at_us", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
 )
+
+# What discrepancies teach, without whose they were: no case, person, hospital or day, and a random key.
+oncall_learning = Table(
+    "oncall_learning",
+    METADATA,
+    Column("learning_id", String(16), primary_key=True),
+    # The month, as 2026-11.
+    Column("period", String(7), nullable=False, index=True),
+    Column("exam", String(16), nullable=False),
+    Column("body_region", String(16), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("score", String(2), nullable=False),
+    Column("lesson", Text, nullable=False),
+)

@@ -87,6 +87,9 @@ class Timers(Protocol):
     def of_case(self, case_id: CaseId) -> tuple[Timer, ...]:
         """Return the timers of one case, earliest first."""
 
+    def of_kind(self, kind: str) -> tuple[Timer, ...]:
+        """Return the timers of one kind, leased or not, earliest first."""
+
     def find(self, timer_key: str) -> Timer | None:
         """Return the timer with this key, if any."""
 
@@ -136,6 +139,10 @@ class MemoryTimers:
 
     def of_case(self, case_id: CaseId) -> tuple[Timer, ...]:
         found = [held.timer for held in self._held.values() if held.timer.case_id == case_id]
+        return tuple(sorted(found, key=lambda timer: (timer.due_at, timer.timer_key)))
+
+    def of_kind(self, kind: str) -> tuple[Timer, ...]:
+        found = [held.timer for held in self._held.values() if held.timer.kind == kind]
         return tuple(sorted(found, key=lambda timer: (timer.due_at, timer.timer_key)))
 
     def find(self, timer_key: str) -> Timer | None:
@@ -209,6 +216,14 @@ class SqlTimers:
         rows = self._connection.execute(
             select(oncall_timer)
             .where(oncall_timer.c.case_id == case_id)
+            .order_by(oncall_timer.c.due_at_us, oncall_timer.c.timer_key)
+        )
+        return tuple(_timer(row) for row in rows)
+
+    def of_kind(self, kind: str) -> tuple[Timer, ...]:
+        rows = self._connection.execute(
+            select(oncall_timer)
+            .where(oncall_timer.c.kind == kind)
             .order_by(oncall_timer.c.due_at_us, oncall_timer.c.timer_key)
         )
         return tuple(_timer(row) for row in rows)

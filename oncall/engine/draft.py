@@ -31,6 +31,7 @@ from oncall.messages import Message
 from oncall.notify import Sender
 from oncall.report.version import SignedVersion
 from oncall.rota.swaps import SwapRequest
+from oncall.second_reading.learning import Lesson
 from oncall.timers import Timer
 
 CHAIN_TIMER: Final = "chain"
@@ -74,6 +75,7 @@ class Draft:
         self.unclaimed_kept: list[UnclaimedStudy] = []
         self.signed_versions: list[SignedVersion] = []
         self.deliveries: list[Delivery] = []
+        self.lessons: list[Lesson] = []
         self._unclaimed_seen: dict[StudyKey, UnclaimedStudy] = {}
         self._store = store
         self._new_event_id = new_event_id
@@ -221,6 +223,13 @@ class Draft:
             return None
         return self._store.find_timer(timer_key)
 
+    def timers_of_kind(self, kind: str) -> list[Timer]:
+        """Return the timers of one kind as this draft leaves them."""
+        taken = {timer.timer_key for timer in self._taken}
+        kept = {one.timer_key: one for one in self._store.timers_of_kind(kind) if one.timer_key not in taken}
+        found = {**kept, **{one.timer_key: one for one in self._set.values() if one.kind == kind}}
+        return [one for key, one in found.items() if key not in self._cancelled]
+
     def unsettled_swaps(self) -> Sequence[SwapRequest]:
         """Return the swap requests that wait for somebody."""
         return self._store.unsettled_swaps()
@@ -272,6 +281,7 @@ class Draft:
             unclaimed_kept=tuple(self.unclaimed_kept),
             signed_versions=tuple(self.signed_versions),
             deliveries=tuple(self.deliveries),
+            lessons=tuple(self.lessons),
         )
 
 

@@ -17,7 +17,16 @@ from oncall.case.regions import ReadingState
 from oncall.chain import Chain, ChainState, Due
 from oncall.contact_test import BookBackup
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, handovers, notices, paging, swap_reminders, watching
+from oncall.engine import (
+    assigning,
+    contact_tests,
+    handovers,
+    notices,
+    paging,
+    second_reading_timer,
+    swap_reminders,
+    watching,
+)
 from oncall.engine.boards import board_at, refusal, refusal_to_keep
 from oncall.engine.draft import CHAIN_TIMER, Draft
 from oncall.engine.duty import DutyType
@@ -281,6 +290,7 @@ HANDLERS: Final[Mapping[str, Handler]] = MappingProxyType(
         SWAP_CHANGED: swap_reminders.changed_due,
         contact_tests.LOOK: contact_look_due,
         contact_tests.TEST: contact_test_due,
+        second_reading_timer.KIND: second_reading_timer.due,
         "forget": forget_due,
     }
 )

@@ -32,7 +32,19 @@ from oncall.case.state import Case
 from oncall.case.unclaimed import SHOWN_FOR, UnclaimedStudy
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import answers, assigning, due, handovers, loops, opening, paging, relay, rematch, watching
+from oncall.engine import (
+    answers,
+    assigning,
+    due,
+    handovers,
+    loops,
+    opening,
+    paging,
+    relay,
+    rematch,
+    second_readings,
+    watching,
+)
 from oncall.engine.criticals import CriticalResults
 from oncall.engine.draft import Draft, load
 from oncall.engine.duty import DutyType
@@ -40,6 +52,7 @@ from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
 from oncall.engine.reporting import Reports, tell_of_identities
+from oncall.engine.second_readings import SecondReadings
 from oncall.notify import Sender
 from oncall.reading import assignment
 from oncall.reading.assignment import AssignmentDecision
@@ -79,7 +92,7 @@ Command = Callable[[Case, Context], Facts]
 """What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
 
 
-class Engine(CriticalResults, Reports):
+class Engine(CriticalResults, Reports, SecondReadings):
     """Decides and commits on one store.
 
     Parameters
@@ -546,6 +559,7 @@ class Engine(CriticalResults, Reports):
             paging.raised(draft, case)
         if types & _MOVES_A_LOOP:
             loops.follow(draft, case)
+        second_readings.follow(draft, draft.case(case_id), types)
         if not case.is_ready:
             paging.end_for_readers(draft, case, "no_longer_to_be_read")
         if types & _MOVES_THE_BOARD:

@@ -16,6 +16,7 @@ from oncall.reading.policy import DEFAULT, ReadingPolicy
 from oncall.rota.legal import LegalLimits
 from oncall.rota.model import Line, LineKind, Roster
 from oncall.rota.timeline import Timeline
+from oncall.second_reading.policy import SecondReadingPolicy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +78,8 @@ class InForce:
     limits: LegalLimits = field(default_factory=LegalLimits)
     engine: EnginePolicy = field(default_factory=EnginePolicy)
     intake: IntakePolicy = DEFAULT_INTAKE
+    # None: no rule asks for second readings; people may.
+    second_reading: SecondReadingPolicy | None = None
 
     @property
     def lines(self) -> dict[LineId, Line]:

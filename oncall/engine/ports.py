@@ -28,6 +28,7 @@ from oncall.engine.duty import CALLS
 from oncall.messages import Message, Messages, News
 from oncall.report.version import SignedVersion
 from oncall.rota.swaps import SwapRequest
+from oncall.second_reading.learning import Lesson
 from oncall.timers import LEASED_AT_ONCE_MAX, MemoryTimers, Timer, TimerNotHeld
 
 __all__ = [
@@ -77,7 +78,7 @@ class Changes:
     cancelled by key, then set. ``messages`` are queued, then what is queued of ``cancelled_chains`` is taken back.
     ``cursors`` say what was consumed with this decision. ``unclaimed_seen`` are studies without a case as the decision
     saw them, ``unclaimed_kept`` as it leaves them; those that a case takes are kept no longer. ``signed_versions`` end
-    their signers' drafts, ``deliveries`` are queued.
+    their signers' drafts, ``deliveries`` are queued, ``lessons`` are added to the learning log.
     """
 
     events: tuple[Event, ...] = ()
@@ -93,6 +94,7 @@ class Changes:
     unclaimed_kept: tuple[UnclaimedStudy, ...] = ()
     signed_versions: tuple[SignedVersion, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
+    lessons: tuple[Lesson, ...] = ()
 
 
 class Store(Protocol):
@@ -161,6 +163,12 @@ class Store(Protocol):
     def timers_of(self, case_id: CaseId) -> tuple[Timer, ...]:
         """Return the timers of a case, earliest first."""
 
+    def timers_of_kind(self, kind: str) -> tuple[Timer, ...]:
+        """Return the timers of one kind, earliest first."""
+
+    def lessons(self) -> Sequence[Lesson]:
+        """Return the learning log, newest month first."""
+
     def next_due_at(self) -> datetime | None:
         """Return when the earliest timer is due; None when there is none."""
 
@@ -197,6 +205,7 @@ class MemoryStore:
         self._links: dict[StudyKey, CaseId] = {}
         self._unclaimed: dict[StudyKey, UnclaimedStudy] = {}
         self.deliveries: dict[str, Delivery] = {}
+        self._lessons: list[Lesson] = []
         self._versions: dict[CaseId, tuple[SignedVersion, ...]] = {}
 
     def events_after(self, position: int) -> Sequence[Positioned]:
@@ -248,6 +257,7 @@ class MemoryStore:
         for signed in changes.signed_versions:
             case_id = signed.version.case_id
             self._versions[case_id] = (*self.versions_of(case_id), signed)
+        self._lessons += changes.lessons
         self.deliveries.update((delivery.delivery_id, delivery) for delivery in changes.deliveries)
         return added
 
@@ -298,6 +308,12 @@ class MemoryStore:
 
     def timers_of(self, case_id: CaseId) -> tuple[Timer, ...]:
         return self.timers.of_case(case_id)
+
+    def timers_of_kind(self, kind: str) -> tuple[Timer, ...]:
+        return self.timers.of_kind(kind)
+
+    def lessons(self) -> Sequence[Lesson]:
+        return sorted(self._lessons, key=lambda one: one.period, reverse=True)
 
     def next_due_at(self) -> datetime | None:
         return self.timers.next_due_at()

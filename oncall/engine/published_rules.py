@@ -17,6 +17,7 @@ from oncall.documents_store import DocumentKind, in_force, latest
 from oncall.engine.in_force import EnginePolicy, InForce
 from oncall.rota.documents import roster_from_json
 from oncall.rota.timeline import Timeline
+from oncall.second_reading import policy as second_reading_policy
 from oncall.spans import Span
 from oncall.strict_json import parse
 
@@ -79,7 +80,11 @@ class PublishedRules:
         self._versions, self._centre = versions, now
         log.info("rules_in_force", version=f"{people.version} {planned.version}")
         return InForce(
-            directory=directory, roster=roster, timeline=timeline, engine=EnginePolicy(is_contact_tested=True)
+            directory=directory,
+            roster=roster,
+            timeline=timeline,
+            engine=EnginePolicy(is_contact_tested=True),
+            second_reading=second_reading_policy.DEFAULT,
         )
 
 

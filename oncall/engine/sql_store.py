@@ -34,6 +34,8 @@ from oncall.report.version import SignedVersion
 from oncall.rota import swap_store
 from oncall.rota.swaps import SwapRequest
 from oncall.schema import oncall_case, oncall_case_event, oncall_study_link, oncall_unclaimed_study
+from oncall.second_reading import learning_log
+from oncall.second_reading.learning import Lesson
 from oncall.timers import LEASED_AT_ONCE_MAX, SqlTimers, Timer
 
 
@@ -144,6 +146,7 @@ class SqlStore:
                 report_store.insert(connection, signed)
                 version = signed.version
                 drafts.close_signed(connection, version.case_id, version.author.person_id, now)
+            learning_log.write(connection, changes.lessons)
             delivery_queue.insert_planned(connection, changes.deliveries, now)
             delivery_queue.follow(connection, changes.events, now)
         return added
@@ -171,6 +174,16 @@ class SqlStore:
         """See `Store.timers_of`."""
         with self._database.read() as connection:
             return SqlTimers(connection).of_case(case_id)
+
+    def timers_of_kind(self, kind: str) -> tuple[Timer, ...]:
+        """See `Store.timers_of_kind`."""
+        with self._database.read() as connection:
+            return SqlTimers(connection).of_kind(kind)
+
+    def lessons(self) -> Sequence[Lesson]:
+        """See `Store.lessons`."""
+        with self._database.read() as connection:
+            return learning_log.read(connection)
 
     def next_due_at(self) -> datetime | None:
         """See `Store.next_due_at`."""
