@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace, clock: Clock) -> int:
     now = clock.now().astimezone(UTC)
     with open_database(arguments) as database:
         territory = load_in_force(database)
-        events = _log(database, arguments.case, now)
+        events = log_of(database, arguments.case, now)
     case = fold(events)
     site = territory.directory.sites.get(case.site_id)
     zone = territory.zone if site is None else site.time_zone
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace, clock: Clock) -> int:
     return _case(arguments, case, events, eyes, zone, now)
 
 
-def _log(database: Database, wanted: str, now: datetime) -> Sequence[Event]:
+def log_of(database: Database, wanted: str, now: datetime) -> Sequence[Event]:
     """Return the log of the case of an identifier, or of the six characters that people say of an open or late one."""
     store = SqlStore(database)
     events = store.events_of(CaseId(wanted))

@@ -32,6 +32,9 @@ COMMAND: Final = (sys.executable, "-m", "territory.oncall_process")
 SECRET_FILE: Final = "oncall_secret"  # noqa: S105  # the name of the file
 """In the data directory: what answer links are made with; made at the first start, readable by the service only."""
 
+SIGNING_KEYS: Final = "oncall_keys"
+"""In the data directory: the keys of people and of the node; made when first needed, readable by the service only."""
+
 _LOOK_EVERY_S: Final = 2.0
 _STOP_S_MAX: Final = 10.0
 

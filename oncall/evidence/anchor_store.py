@@ -9,7 +9,7 @@ stands for was committed before it (positions are in the order of commits); two 
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Row, func, insert, select
@@ -24,6 +24,9 @@ from oncall.report.signing import NODE, Signer
 from oncall.report.store import keep_key
 from oncall.schema import oncall_anchor, oncall_anchor_leaf, oncall_case_event
 from oncall.strict_json import DocumentInvalid, Value, canonical, parse
+
+RETRY_AFTER: Final = timedelta(minutes=1)
+"""How long after a failure an anchor is tried again."""
 
 # Leaves inserted by one statement; a night has some hundreds.
 _LEAVES_AT_ONCE: Final = 1000
@@ -60,18 +63,18 @@ class Anchors:
         self._signer = signer
         self._stamper = stamper
         self._due_at: datetime | None = None
+        self._not_before: datetime | None = None
 
     def make_if_due(self, now: datetime) -> Anchor | None:
         """Make the day's anchor when it is due and nobody has; cheap to ask, because the due time is remembered."""
         if self._due_at is None:
             with self._database.read() as connection:
                 self._due_at = _due_at(connection)
-        if self._due_at is None or now < self._due_at:
+        if self._due_at is None or now < self._due_at or (self._not_before is not None and now < self._not_before):
             return None
+        # What fails is not tried again on every tick.
+        self._not_before = now + RETRY_AFTER
         due_at, self._due_at = self._due_at, None
-        with self._database.read() as connection:
-            if _due_at(connection) != due_at:
-                return None
         return self._make(now, due_at)
 
     def make(self, now: datetime) -> Anchor:
