@@ -132,6 +132,9 @@ def read_mrrt(
     """
     if len(content) > FILE_BYTES_MAX:
         raise Refused(f"a template file has at most {FILE_BYTES_MAX} bytes")
+    if b"\x00" in content:
+        # UTF-16, in which nothing of what follows would be found, or no text at all.
+        raise Refused("the file is no text in UTF-8; convert it")
     if _DECLARATION.search(content):
         raise Refused("the file declares entities or a document type of its own; remove the declarations")
     root = _parsed(content)
@@ -159,7 +162,7 @@ def read_mrrt(
         **{key: own[key] for key in ("is_dose_wanted", "notices") if key in own},
     }
     (template,) = templates_from_json(Value(place="document", raw=document))
-    if not template.fields and not template.lines:
+    if META not in metadata and not (_is_template(root, metadata) and (template.fields or template.lines)):
         raise Refused("no section, question or sentence was found in the file; is it an MRRT template?")
     more = len(reading.left_out) - _LEFT_OUT_MAX
     shown = reading.left_out[:_LEFT_OUT_MAX] + ([f"... and {more} more"] if more > 0 else [])
@@ -185,6 +188,10 @@ def _is_utf8(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_template(root: html.HtmlElement, metadata: Mapping[str, str]) -> bool:
+    return any(name.startswith("dcterms.") for name in metadata) or next(root.iter("section"), None) is not None
 
 
 def _metadata(root: html.HtmlElement) -> dict[str, str]:

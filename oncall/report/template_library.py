@@ -119,20 +119,18 @@ def suited(
     language : Language
         Templates of other languages are left out.
     """
-    return tuple(
-        sorted(
-            (one for one in templates if one.language is language),
-            key=lambda one: (-_fit(one, exam, modality), one.title, one.template_id),
-        )
-    )
+    known = sorted((one for one in templates if one.language is language), key=lambda one: (one.title, one.template_id))
+    return tuple(sorted(known, key=lambda one: _fit(one, exam, modality), reverse=True))
 
 
-def _fit(template: Template, exam: ExamKind | None, modality: str) -> int:
-    """Return how well a template suits: another exam or modality than its own weighs against it."""
+def _fit(template: Template, exam: ExamKind | None, modality: str) -> tuple[int, int, int]:
+    """Return how well a template suits: another exam or modality than its own weighs against it.
+
+    Of two that suit alike, the one for fewer exams goes first, then the one with more questions.
+    """
     by_exam = 0 if exam is None or not template.exams else 2 if exam in template.exams else -2
     by_modality = 0 if not modality or not template.modalities else 3 if modality in template.modalities else -3
-    # Of two for the same exam, the one with more questions was made for it.
-    return 1_000 * (by_exam + by_modality) + len(template.fields)
+    return (by_exam + by_modality, -(len(template.exams) or len(ExamKind)), len(template.fields))
 
 
 def _key(template: Template) -> Key:
