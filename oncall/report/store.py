@@ -41,6 +41,15 @@ class KnownKey:
     reason: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unstamped:
+    """A version that has no time stamp yet."""
+
+    case_id: CaseId
+    version: int
+    signature: Signature
+
+
 class VersionDamaged(Unavailable):
     """A stored version does not have its digest any more; restore it from a backup, and look who wrote to the table."""
 
@@ -100,11 +109,14 @@ def find(connection: Connection, case_id: CaseId, version: int) -> SignedVersion
     return None if found is None else _signed(found)
 
 
-def unstamped(connection: Connection) -> tuple[SignedVersion, ...]:
-    """Return versions that have no time stamp, the oldest first, at most a round's worth."""
+def unstamped(connection: Connection) -> tuple[Unstamped, ...]:
+    """Return versions that have no time stamp, the oldest first, at most a round's worth; their texts are not read."""
     table = oncall_report_version
     wanted = select(table).where(table.c.time_stamp.is_(None)).order_by(table.c.signed_at_us).limit(_UNSTAMPED_MAX)
-    return tuple(_signed(row) for row in connection.execute(wanted).mappings())
+    return tuple(
+        Unstamped(case_id=CaseId(row["case_id"]), version=row["version"], signature=_signature(row))
+        for row in connection.execute(wanted).mappings()
+    )
 
 
 def add_time_stamp(connection: Connection, case_id: CaseId, version: int, answer: bytes) -> bool:
@@ -197,18 +209,21 @@ def _signed(row: RowMapping) -> SignedVersion:
     if not (is_whole and is_here):
         message = f"{place} is not what was signed; restore it from a backup, and look who wrote to the table"
         raise VersionDamaged(message, is_retryable=False)
-    signature = Signature(
-        algorithm=row["algorithm"],
-        key_id=row["key_id"],
-        public_key=bytes(row["public_key"]),
-        value=bytes(row["signature"]),
-    )
     stamp: Any = row["time_stamp"]
     return SignedVersion(
         version=version,
         digest=row["digest"],
-        signature=signature,
+        signature=_signature(row),
         time_stamp=None if stamp is None else bytes(stamp),
+    )
+
+
+def _signature(row: RowMapping) -> Signature:
+    return Signature(
+        algorithm=row["algorithm"],
+        key_id=row["key_id"],
+        public_key=bytes(row["public_key"]),
+        value=bytes(row["signature"]),
     )
 
 

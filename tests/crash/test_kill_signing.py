@@ -46,7 +46,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def sign(url: str, keys: Path, kind: VersionKind, minute: int, fault: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tests.harness.report_night", url, str(keys), kind.value, str(minute)],
-        cwd=REPOSITORY, env={**os.environ, faults.ENVIRONMENT_VARIABLE: fault}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=REPOSITORY, env={**os.environ, faults.ENVIRONMENT_VARIABLE: fault},
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

@@ -74,7 +74,9 @@ def test_a_time_stamp_is_added_once(database: Database, tmp_path: Path) -> None:
     insert(database, signed)
 
     with database.write(durable=True) as connection:
-        assert store.unstamped(connection) == (signed,)
+        assert [(one.case_id, one.version, one.signature) for one in store.unstamped(connection)] == [
+            (CASE, 1, signed.signature)
+        ]
         assert store.add_time_stamp(connection, CASE, 1, b"first")
         assert not store.add_time_stamp(connection, CASE, 1, b"second")
         assert store.unstamped(connection) == ()
