@@ -23,6 +23,7 @@ from territory.settings_model import (
     Http,
     Limits,
     Oncall,
+    OncallDelivery,
     OncallEmail,
     OncallWeb,
     Peer,
@@ -43,6 +44,7 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "oncall": Oncall,
     "oncall.email": OncallEmail,
     "oncall.web": OncallWeb,
+    "oncall.delivery": OncallDelivery,
     "peers": Peer,
 }
 """The tables of a settings file, and what reads them."""

@@ -4,6 +4,7 @@ For: which object gets which other. Not for: behaviour; nothing here decides any
 """
 
 import threading
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -21,12 +22,17 @@ from oncall.channels.gateway_documents import read_gateways
 from oncall.channels.http_gateway import HttpChannel, HttpGateway
 from oncall.channels.ntfy import ntfy_gateway
 from oncall.channels.port import Channel
+from oncall.delivery import queue
+from oncall.delivery.model import DeliveryNews
 from oncall.dispatch import Dispatcher
+from oncall.engine.deliveries import CONSUMER
 from oncall.engine.engine import Engine
 from oncall.engine.metronome import Metronome
 from oncall.engine.published_rules import PublishedRules, is_published
 from oncall.engine.sql_store import SqlStore
+from oncall.evidence.anchor_store import Anchors
 from oncall.notify import Sender
+from oncall.report.signing import Ed25519Keys
 from oncall.schema import oncall_case_event, oncall_message_event
 from oncall.strict_json import parse
 from pacs.archive.schema import patient, series
@@ -37,13 +43,21 @@ from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
 from territory.oncall_web.access import Access, read_access
 from territory.oncall_web.app import make_site
 from territory.oncall_web.desk import Desk
+from territory.oncall_web.report_room import ReportRoom
+from territory.oncall_web.rooms import Rooms
 from territory.oncall_web.server import WebServer
 from territory.patient_keys import patient_key
+from territory.report_facts import IndexFacts
+from territory.report_parts import make_delivery, make_documents
+from territory.seen_studies import IndexSeen
 from territory.settings import Oncall, Settings
 from territory.settings_model import LOOPBACK
 
 CONSOLE_FILE: Final = "oncall_console.jsonl"
 """In the data directory: what the console channel was told."""
+
+SIGNING_KEYS: Final = "oncall_keys"
+"""In the data directory: the keys that people's reports are signed with; readable by the service only."""
 
 
 SERIES_LOOKED_AT_MAX: Final = 64
@@ -70,18 +84,39 @@ class OncallParts:
         self._engine = Engine(store, rules, sender, worker=worker)
         # The pages have an engine of their own: one is for one thread.
         desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
-        self._web = _web(settings, desk, secret)
+        self._web = _web(settings, desk, self._rooms(settings, desk, secret), secret)
         self._describer = IndexDescriber(self._database, secret)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
+        self._delivery = make_delivery(
+            settings, self._database, _channels(settings), self._clock,
+            secret=secret, worker=worker, on_news=self._tell_cases,
+        )  # fmt: skip
+        # Deliveries are told to the cases as they happen, by an engine of their own: one is for one thread.
+        self._teller = Engine(store, PublishedRules(self._database), sender, worker=f"{worker}-delivery")
+        self._telling = threading.Lock()
+        self._anchors = Anchors(self._database, Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS))
         self._metronome = Metronome(self._tick, every_s=settings.oncall.tick_s)
         self._stopping = threading.Event()
         self._sending = threading.Thread(
             target=self._dispatcher.run, args=(self._stopping,), name="oncall-senders", daemon=True
         )
+        self._delivering = threading.Thread(
+            target=self._delivery.run, args=(self._stopping,), name="oncall-delivery", daemon=True
+        )
+
+    def _rooms(self, settings: Settings, desk: Desk, secret: bytes) -> Rooms:
+        database, clock = self._database, self._clock
+        # Rules of their own: requests come in many threads.
+        rules = PublishedRules(database)
+        describe = IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
+        keys = Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS)
+        documents = make_documents(database, secret, clock)
+        return Rooms(reports=ReportRoom(desk, database, keys, describe, documents, IndexSeen(database)))
 
     def start(self) -> None:
         """Begin to tick and to send, in threads of their own."""
         self._sending.start()
+        self._delivering.start()
         self._metronome.start()
         if self._web is not None:
             self._web.start()
@@ -93,7 +128,9 @@ class OncallParts:
         self._metronome.stop()
         self._stopping.set()
         self._dispatcher.wake()
+        self._delivery.wake()
         self._sending.join()
+        self._delivering.join()
         self._database.close()
 
     def _tick(self) -> None:
@@ -105,6 +142,17 @@ class OncallParts:
         self._engine.take_outbox(now, self._describer)
         if self._engine.run_due(now):
             self._dispatcher.wake()
+        self._tell_cases()
+        # Last: nothing that concerns a patient waits for it.
+        self._anchors.make_if_due(now)
+
+    def _tell_cases(self) -> None:
+        with self._telling:
+            self._teller.take_delivery_news(self._clock.now(), self._delivery_news)
+
+    def _delivery_news(self) -> tuple[int, Sequence[DeliveryNews]]:
+        with self._database.read() as connection:
+            return queue.unread_news(connection, CONSUMER)
 
 
 class IndexDescriber:
@@ -179,7 +227,7 @@ def _answer_url(settings: Settings) -> str:
     return f"http://{web.host}:{web.port}/oncall/a/"
 
 
-def _web(settings: Settings, desk: Desk, secret: bytes) -> WebServer | None:
+def _web(settings: Settings, desk: Desk, rooms: Rooms, secret: bytes) -> WebServer | None:
     web = settings.oncall.web
     if web is None:
         return None
@@ -187,7 +235,7 @@ def _web(settings: Settings, desk: Desk, secret: bytes) -> WebServer | None:
     access = Access(holders={}, anybody=anybody) if web.access_file is None else read_access(web.access_file)
     listener = open_port(web.host, web.port, setting="oncall.web.port (--oncall-port)")
     taken = {gateway.kind: gateway for gateway in _gateways(settings) if gateway.receipt_secret}
-    return WebServer(make_site(desk, access, secret, taken), listener)
+    return WebServer(make_site(desk, rooms, access, secret, taken), listener)
 
 
 def _channels(settings: Settings) -> list[Channel]:

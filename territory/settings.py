@@ -27,6 +27,7 @@ from territory.settings_model import (
     Http,
     Limits,
     Oncall,
+    OncallDelivery,
     OncallEmail,
     OncallMode,
     OncallWeb,
@@ -48,6 +49,7 @@ __all__ = [
     "InvalidSettings",
     "Limits",
     "Oncall",
+    "OncallDelivery",
     "OncallEmail",
     "OncallMode",
     "OncallWeb",
@@ -145,7 +147,9 @@ def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
     read = settings_reader.read_table
     email = read(OncallEmail, table["email"], key="oncall.email", problems=problems) if "email" in table else None
     web = read(OncallWeb, table["web"], key="oncall.web", problems=problems) if "web" in table else None
-    return read(Oncall, table, key="oncall", problems=problems, tables={"email": email, "web": web})
+    delivery = read(OncallDelivery, table.get("delivery", {}), key="oncall.delivery", problems=problems)
+    tables: dict[str, object] = {"email": email, "web": web, "delivery": delivery}
+    return read(Oncall, table, key="oncall", problems=problems, tables=tables)
 
 
 def _read_peers(entries: Any, problems: list[Problem]) -> tuple[Peer, ...] | None:

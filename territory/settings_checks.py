@@ -54,7 +54,13 @@ def _check_dicom(settings: Settings) -> Iterator[Problem]:
 
 
 def _check_oncall(settings: Settings) -> Iterator[Problem]:
-    for key, url in (("answer_url", settings.oncall.answer_url), ("ntfy_url", settings.oncall.ntfy_url)):
+    oncall = settings.oncall
+    urls = (
+        ("answer_url", oncall.answer_url),
+        ("ntfy_url", oncall.ntfy_url),
+        ("delivery.report_url", oncall.delivery.report_url),
+    )
+    for key, url in urls:
         # A link in a page answers it: whoever reads it on the way could.
         if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
             yield Problem(key=f"oncall.{key}", message=messages.HTTPS_WANTED)

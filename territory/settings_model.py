@@ -231,6 +231,16 @@ class OncallWeb:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OncallDelivery:
+    """`[oncall.delivery]`: how signed reports reach the hospitals and this node's own archive."""
+
+    aet: str = setting(ae_title, "TELEGARDE_CR")
+    report_url: str | None = setting(text, None)
+    first_wait_s: float = setting(number(1, 3_600), 5.0)
+    wait_max_s: float = setting(number(1, 86_400), 300.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Oncall:
     """`[oncall]`: the on-call engine, a process of its own."""
 
@@ -242,6 +252,7 @@ class Oncall:
     gateway_secrets_file: Path | None = setting(absolute_path, None)
     email: OncallEmail | None = None
     web: OncallWeb | None = None
+    delivery: OncallDelivery = dataclasses.field(default_factory=OncallDelivery)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,15 @@ from oncall.case import commands
 from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import CaseId
 from oncall.case.exam_words import exam_of
-from oncall.case.intake_policy import EmergencyRule, IntakePolicy, IsPublicHoliday, Unexpected, rule_for, site_of
+from oncall.case.intake_policy import (
+    EmergencyRule,
+    IntakePolicy,
+    IsPublicHoliday,
+    Unexpected,
+    is_document,
+    rule_for,
+    site_of,
+)
 from oncall.case.matching import Decision, Match, StudyFacts, Verdict, decide_match
 from oncall.case.regions import IdentityState, ImagesState, StudyKey
 from oncall.case.state import Case, rehearse
@@ -288,7 +296,8 @@ class _Batch:
             arrival = replace(arrival, study=_apart(arrival.study, description.patient_key))
             case = self._linked(arrival.study)
         if case is not None:
-            self._tell(case, arrival)
+            if not is_document(self._intake.directory, arrival.calling_aet, arrival.modalities):
+                self._tell(case, arrival)
             return
         arrival = self._with_what_came_before(arrival, description)
         site = site_of(self._intake.directory, arrival.calling_aet, arrival.study.issuer)

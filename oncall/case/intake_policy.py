@@ -7,6 +7,7 @@ added to it). What no rule names is no case by itself; it stays findable in the 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from oncall.case.commands import HOUR_S
@@ -102,6 +103,10 @@ def is_within(hours: OnCallHours, site: Site, at: datetime, is_public_holiday: I
     return (today in hours.weekdays and wall >= hours.start) or (yesterday in hours.weekdays and wall < hours.end)
 
 
+# Modality (0008,0060) of what is written about images: PS3.3 C.7.3.1.1.1.
+_DOCUMENTS: Final = frozenset({"SR", "DOC", "KO"})
+
+
 def site_of(directory: Directory, calling_aet: str, issuer: str) -> Site | None:
     """Return whose AE title it is, or else whose issuer; None when nobody's, or more than one site's."""
     by_aet = [site for site in directory.sites.values() if calling_aet in site.ae_titles]
@@ -110,3 +115,12 @@ def site_of(directory: Directory, calling_aet: str, issuer: str) -> Site | None:
         if len(found) == 1:
             return found[0]
     return None
+
+
+def is_document(directory: Directory, calling_aet: str, modalities: frozenset[str]) -> bool:
+    """Say whether what came are reports about images, and no images: from no site's AE, and of document modalities.
+
+    A report that is filed with its study is no late image, and asks nobody to look again.
+    """
+    is_from_site = any(calling_aet in site.ae_titles for site in directory.sites.values())
+    return bool(modalities) and modalities <= _DOCUMENTS and not is_from_site

@@ -50,7 +50,15 @@ Maker = Callable[[DocumentSource], Documents]
 Described = tuple[Subject, ExamFacts]
 
 Describer = Callable[[SignedVersion], Described]
-"""Looks up who the patient is and what was examined; raises `Unavailable` while that is not known."""
+"""Looks up who the patient is and what was examined; raises `NotDescribed` while that is not certain."""
+
+
+class NotDescribed(Unavailable):
+    """The patient or the exam cannot be looked up, or not for certain: no document is made; `reason` is a word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("the patient of a report is not certain in the archive's index; settle the identity")
+        self.reason = reason
 
 
 class DocumentStore:

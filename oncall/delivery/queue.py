@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, update
 
+from foundation import outbox
 from foundation.errors import Refused
 from foundation.instants import instant_of_us, microseconds
 from oncall.case.event import CaseId, Event
@@ -322,6 +323,12 @@ def news_after(connection: Connection, position: int, *, limit: int = NEWS_PER_R
         )
         for row in rows
     )
+
+
+def unread_news(connection: Connection, consumer: str) -> tuple[int, tuple[DeliveryNews, ...]]:
+    """Return how far a consumer has come, and the news after that."""
+    position = outbox.read_cursor(connection, consumer)
+    return position, news_after(connection, position)
 
 
 def _required(connection: Connection, delivery_id: str) -> DeliveryStatus:

@@ -18,7 +18,7 @@ from foundation.errors import Refused, Unavailable
 from foundation.faults import reach
 from oncall.delivery import queue
 from oncall.delivery.channels.port import Parcel, Way
-from oncall.delivery.documents import Documents, DocumentStore
+from oncall.delivery.documents import Documents, DocumentStore, NotDescribed
 from oncall.delivery.model import DeliveryChannel, DeliveryState, DeliveryStatus
 from oncall.delivery.policy import DEFAULT_POLICY, DeliveryPolicy
 from oncall.delivery.queue import NotArrived, Outcome
@@ -158,6 +158,8 @@ class DeliveryWorker:
 
         try:
             outcome = way.deliver(Parcel(delivery=delivery, documents=documents))
+        except NotDescribed as error:
+            return NotArrived(reason=error.reason)
         except Unavailable:
             return NotArrived(reason="not_available")
         except Refused:

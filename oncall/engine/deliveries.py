@@ -31,6 +31,7 @@ from oncall.delivery.plan import plan
 from oncall.delivery.policy import DEFAULT_POLICY
 from oncall.directory import PersonId
 from oncall.engine import paging
+from oncall.engine.deciding import Deciding
 from oncall.engine.draft import Draft
 from oncall.engine.ports import Cursor
 from oncall.ladder import Purpose
@@ -45,10 +46,39 @@ UNREAD: Final = "u"
 UNREAD_ALARM: Final = "unread"
 """Begins the name of its alarm among those of the case's watch."""
 
-ReadNews = Callable[[int], Sequence[DeliveryNews]]
-"""Returns what became of deliveries after a position, oldest first."""
+ReadNews = Callable[[], tuple[int, Sequence[DeliveryNews]]]
+"""Returns how far this consumer has come, and what became of deliveries after that, oldest first."""
 
 _ALERTED_IN: Final = frozenset({CaseDelivery.SENT, CaseDelivery.FAILED, CaseDelivery.DELIVERED})
+
+
+class DeliveryTelling(Deciding):
+    """The engine's method about deliveries."""
+
+    def take_delivery_news(self, now: datetime, read: ReadNews) -> int:
+        """Tell the cases what became of deliveries; return how much that was.
+
+        Raises
+        ------
+        foundation.errors.Unavailable
+            If the database does not answer; what was not taken is taken later.
+        """
+        taken = 0
+        while batch := self._take_delivery_batch(now, read):
+            taken += batch
+        return taken
+
+    def _take_delivery_batch(self, now: datetime, read: ReadNews) -> int:
+        count = 0
+
+        def decide(draft: Draft) -> None:
+            nonlocal count
+            position, news = read()
+            count = len(news)
+            take(draft, position, news)
+
+        self._commit(now, decide)
+        return count
 
 
 def planned_for(draft: Draft, signed: SignedVersion) -> tuple[Delivery, ...]:

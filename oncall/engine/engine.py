@@ -46,6 +46,7 @@ from oncall.engine import (
     watching,
 )
 from oncall.engine.criticals import CriticalResults
+from oncall.engine.deliveries import DeliveryTelling
 from oncall.engine.draft import Draft, load
 from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
@@ -92,7 +93,7 @@ Command = Callable[[Case, Context], Facts]
 """What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
 
 
-class Engine(CriticalResults, Reports, SecondReadings):
+class Engine(CriticalResults, Reports, DeliveryTelling, SecondReadings):
     """Decides and commits on one store.
 
     Parameters

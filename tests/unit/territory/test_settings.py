@@ -36,6 +36,7 @@ TABLES: dict[str, type[Any]] = {
     "oncall": settings_model.Oncall,
     "oncall.email": settings_model.OncallEmail,
     "oncall.web": settings_model.OncallWeb,
+    "oncall.delivery": settings_model.OncallDelivery,
     "peers": settings_model.Peer,
 }
 

@@ -1,0 +1,141 @@
+"""Who the patient of a report is and what was examined, as the archive's index and the directory say now.
+
+For: the port `oncall.delivery.documents.Describer`. Not for: patients' keys of arriving studies
+(`territory.oncall_parts.IndexDescriber`).
+
+Invariant: no document is made while it is not certain whose it is: the studies of the case are of one patient, and that
+is the patient whom the case knows.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import date, datetime, time
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from foundation.clock import Clock
+from foundation.database import Database
+from oncall.case.state import Case, fold
+from oncall.delivery.documents import Described, NotDescribed
+from oncall.directory import Directory
+from oncall.engine.sql_store import SqlStore
+from oncall.report.version import SignedVersion
+from oncall.report_documents.person_name import displayed
+from oncall.report_documents.source import ExamFacts, ExaminedStudy, Subject
+from oncall.schema import oncall_study_link
+from pacs.archive.schema import patient
+from pacs.archive.schema import study as studies
+from territory.patient_keys import patient_key
+
+ReadDirectory = Callable[[datetime], Directory]
+
+
+class IndexFacts:
+    """Looks up what documents show.
+
+    Parameters
+    ----------
+    database : Database
+        With the archive's index and the cases.
+    secret : bytes
+        What patients' keys are made with on this node.
+    read_directory : callable
+        Returns the directory in force at an instant.
+    """
+
+    def __init__(self, database: Database, secret: bytes, read_directory: ReadDirectory, clock: Clock) -> None:
+        self._database = database
+        self._store = SqlStore(database)
+        self._secret = secret
+        self._read_directory = read_directory
+        self._clock = clock
+
+    def __call__(self, signed: SignedVersion) -> Described:
+        """Return patient and exam of a version.
+
+        Raises
+        ------
+        oncall.delivery.documents.NotDescribed
+            While the archive has no study of the case, or it is not certain whose they are.
+        foundation.errors.Unavailable
+            If the database does not answer, or nothing is published.
+        """
+        events = self._store.events_of(signed.version.case_id)
+        if not events:
+            raise NotDescribed("no_case")
+        case = fold(events)
+        with self._database.read() as connection:
+            rows = _studies(connection, case)
+        if not rows:
+            raise NotDescribed("no_study")
+        if len({row.patient_pk for row in rows}) > 1:
+            raise NotDescribed("two_patients")
+        first = rows[0]
+        key = patient_key(self._secret, first.issuer, first.patient_id)
+        if case.patient_key and key != case.patient_key:
+            raise NotDescribed("another_patient")
+        return _subject(first), self._exam(case, rows)
+
+    def _exam(self, case: Case, rows: Sequence[Row[Any]]) -> ExamFacts:
+        site = self._read_directory(self._clock.now()).sites.get(case.site_id)
+        referring = next((row.referring_physician_name for row in rows if row.referring_physician_name), "")
+        return ExamFacts(
+            site_name=case.site_id if site is None else site.name,
+            time_zone="Europe/Paris" if site is None else site.time_zone,
+            studies=tuple(map(_study, rows)),
+            requester=case.request.requester,
+            referring_physician=displayed(referring)[0],
+        )
+
+
+def _studies(connection: Connection, case: Case) -> list[Row[Any]]:
+    """Return the studies of a case with their patients, in the order in which they came."""
+    wanted = (
+        select(studies, patient)
+        .join(patient, patient.c.patient_pk == studies.c.patient_pk)
+        .join(
+            oncall_study_link,
+            (oncall_study_link.c.study_instance_uid == studies.c.study_instance_uid)
+            & (oncall_study_link.c.issuer == patient.c.issuer),
+        )
+        .where(oncall_study_link.c.case_id == case.case_id)
+        .order_by(studies.c.first_received_at_s, studies.c.study_pk)
+    )
+    return list(connection.execute(wanted))
+
+
+def _subject(row: Row[Any]) -> Subject:
+    return Subject(
+        name=row.patient_name,
+        patient_id=row.patient_id,
+        issuer=row.issuer,
+        birth_date=_date(row.patient_birth_date),
+        sex=row.patient_sex,
+    )
+
+
+def _study(row: Row[Any]) -> ExaminedStudy:
+    return ExaminedStudy(
+        study_instance_uid=row.study_instance_uid,
+        modality=row.modalities_in_study.partition("\\")[0],
+        description=row.study_description,
+        accession_number=row.accession_number,
+        study_id=row.study_id,
+        study_date=_date(row.study_date),
+        study_time=_time(row.study_time),
+    )
+
+
+def _date(text: str) -> date | None:
+    with suppress(ValueError):
+        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007  # a calendar day has no zone
+    return None
+
+
+def _time(text: str) -> time | None:
+    # TM may end after the hour or the minute (PS3.5 6.2); fractions of seconds are no use on paper.
+    for length, form in ((6, "%H%M%S"), (4, "%H%M"), (2, "%H")):
+        with suppress(ValueError):
+            return datetime.strptime(text[:length], form).time()  # noqa: DTZ007  # the modality's own wall time
+    return None
