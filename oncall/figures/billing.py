@@ -19,6 +19,7 @@ from typing import Final
 from sqlalchemy import Connection, select
 
 from foundation.instants import microseconds
+from oncall.figures.documents import harmless
 from oncall.figures.row import Outcome
 from oncall.schema import oncall_case_figure
 
@@ -80,10 +81,7 @@ def billing(connection: Connection, since: datetime, until: datetime) -> tuple[B
 
 
 def csv_text(lines: Iterable[BillingLine], month: str, names: Mapping[str, str]) -> str:
-    """Return the lines as CSV; `names` are those of sites and providers by identifier.
-
-    A text that a spreadsheet would take for a formula is written with an apostrophe before it.
-    """
+    """Return the lines as CSV; `names` are those of sites and providers by identifier."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\r\n")
     table.writerow(COLUMNS)
@@ -93,9 +91,5 @@ def csv_text(lines: Iterable[BillingLine], month: str, names: Mapping[str, str])
             month, one.site_id, site, one.exam, one.modality, f"P{one.urgency}", one.period, one.provider_id, provider,
             one.outcome,
         )  # fmt: skip
-        table.writerow([*map(_harmless, values), one.cases, one.exams, one.addenda])
+        table.writerow([*map(harmless, values), one.cases, one.exams, one.addenda])
     return text.getvalue()
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -83,6 +83,11 @@ def csv_text(summary: Summary, names: Mapping[str, str] | None = None) -> str:
     return text.getvalue()
 
 
+def harmless(text: str) -> str:
+    """Return a text with an apostrophe before it where a spreadsheet would take it for a formula."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
 def _every_group(summary: Summary) -> Iterator[tuple[str, Group]]:
     for dimension, groups in summary.groups.items():
         for group in groups:
@@ -91,7 +96,7 @@ def _every_group(summary: Summary) -> Iterator[tuple[str, Group]]:
 
 def _csv_row(dimension: str, group: Group, clock: ClockFigures, names: Mapping[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "dimension": dimension, "key": group.key, "name": names.get(group.key, ""), "cases": group.cases,
+        "dimension": dimension, "key": group.key, "name": harmless(names.get(group.key, "")), "cases": group.cases,
         "clock": clock.clock.value, **asdict(clock.elapsed), "late": clock.late, "running": clock.running,
         "overdue": clock.overdue,
     }  # fmt: skip

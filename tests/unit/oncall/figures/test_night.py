@@ -126,7 +126,7 @@ def test_of_two_open_cases_the_one_opened_last_is_read() -> None:
     assert [(one.case_id, one.read_s) for one in verdict.late] == [("c1", 1200.0)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.tuples(st.integers(0, 120), st.integers(1, 70)), min_size=1, max_size=12),
     silence=st.tuples(st.integers(300, 600), st.integers(1, 200)),

@@ -109,7 +109,7 @@ def test_any_steps_lead_to_the_same_rows(database: Database, log: SqlCaseLog, se
     assert len(stepwise) > 3
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_whatever_happens_the_rows_are_what_the_log_tells(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     database = Database(sqlite_url(tmp_path_factory.mktemp("figures") / "cases.sqlite"))
