@@ -1,6 +1,6 @@
 """Who and what a report is about, as FHIR resources: patient, signer, organisations, studies, key images.
 
-Source: FHIR R4 Patient, Practitioner, Organization, ImagingStudy, Media; French registers by OID (domain reference 1.5).
+Source: FHIR R4 Patient, Practitioner, Organization, ImagingStudy, Media; French registers by OID (reference 1.5).
 """
 
 from datetime import datetime

@@ -9,15 +9,21 @@ patient's identity changes after signing, a document made anew bears the new one
 from dataclasses import dataclass, field
 from datetime import date, time
 
+from oncall.report.content import CodedConcept
 from oncall.report.version import ReportVersion, SignedVersion, VersionKind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NationalIdentity:
-    """A qualified *identité nationale de santé*: the matricule and the OID of who issued it."""
+    """A qualified *identité nationale de santé*: the matricule and the OID of who issued it.
+
+    ``birthplace`` is the INSEE code of the place of birth; a document with strict rules for the five traits (CDA) bears
+    the national identity only when it is known.
+    """
 
     matricule: str
     oid: str
+    birthplace: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +46,11 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExaminedStudy:
-    """One study that the report is about. ``study_date`` and ``study_time`` are the modality's own, in local time."""
+    """One study that the report is about.
+
+    ``study_date`` and ``study_time`` are the modality's own, in local time. ``body_part`` is the modality's Body Part
+    Examined. ``procedure_code`` is the LOINC code of the procedure (scheme ``LN``) where the exam has one.
+    """
 
     study_instance_uid: str
     modality: str = ""
@@ -50,6 +60,8 @@ class ExaminedStudy:
     study_id: str = ""
     study_date: date | None = None
     study_time: time | None = None
+    body_part: str = ""
+    procedure_code: CodedConcept | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +69,8 @@ class ExamFacts:
     """Where, when and for whom it was examined; the first study is the one that documents are filed with.
 
     ``time_zone`` is IANA: instants are printed in the hospital's local time. ``finess`` is the legal number of the
-    site. ``referring_physician`` and ``requester`` are plain names ("Dr Anne Martin").
+    site; ``referring_rpps`` is a number of the register. ``referring_physician`` and ``requester`` are plain names
+    ("Dr Anne Martin").
     """
 
     site_name: str
@@ -67,6 +80,7 @@ class ExamFacts:
     requester: str = ""
     requester_service: str = ""
     referring_physician: str = ""
+    referring_rpps: str = ""
     procedure: str = ""
 
     def __post_init__(self) -> None:

@@ -76,7 +76,7 @@ SUBJECT: Final = Subject(
     issuer="CH-ROANNE",
     birth_date=date(1951, 11, 3),
     sex="F",
-    ins=NationalIdentity(matricule="251114218700342", oid="1.2.250.1.213.1.4.10"),
+    ins=NationalIdentity(matricule="251114218700342", oid="1.2.250.1.213.1.4.10", birthplace="42187"),
 )
 
 NAMES: Final = {
@@ -92,6 +92,7 @@ EXAM: Final = ExamFacts(
     requester="Dr Hugo Périer",
     requester_service="Urgences",
     referring_physician="Dr Anne-Lise Garçon",
+    referring_rpps="10009876543",
     studies=(
         ExaminedStudy(
             study_instance_uid=STUDY_UID,
@@ -99,6 +100,7 @@ EXAM: Final = ExamFacts(
             description="TDM crâne + ATSA",
             accession_number="A2603280417",
             study_id="417",
+            body_part="HEAD",
             study_date=date(2026, 3, 28),
             study_time=time(23, 58, 12),
         ),
