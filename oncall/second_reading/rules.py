@@ -7,6 +7,7 @@ what is not known of a whole-body CT counts as a reason, never as the absence of
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,9 +23,12 @@ from oncall.second_reading.policy import Reason, SecondReadingPolicy, Window
 
 _DRAWN_OF: Final = 2**64
 
-# Field ids of the whole-body form whose answers tell a predictor.
-REGIONS_FIELD: Final = "injured_regions"
-SEVERITY_FIELD: Final = "severity_class"
+# Fields of the whole-body form (`oncall/report/library/trauma-whole-body.json`) whose answers tell a predictor.
+_REGIONS: Final = "injured_regions"
+_AGE: Final = "age"
+_SEVERITY: Final = "severity_class"
+_NONE: Final = frozenset({"none", "aucune"})
+_CLASS: Final = re.compile(r"(?:class|classe)? ?([1-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +40,16 @@ class Injuries:
     severity_class: int | None = None
 
 
-def injuries_of(content: ReportContent, *, age_years: int | None = None) -> Injuries:
-    """Return the predictors that a structured report tells: regions as a number or as a list, severity as a number."""
+def injuries_of(content: ReportContent) -> Injuries:
+    """Return the predictors that a structured report tells; what another form calls otherwise is not known."""
     answers = {answer.field_id: answer.value for answer in content.answers}
-    regions = answers.get(REGIONS_FIELD)
-    count = len(regions) if isinstance(regions, tuple) else regions
-    return Injuries(regions=_whole(count), age_years=age_years, severity_class=_whole(answers.get(SEVERITY_FIELD)))
+    regions, age, severity = answers.get(_REGIONS), answers.get(_AGE), answers.get(_SEVERITY)
+    told = _CLASS.fullmatch(str(severity).strip())
+    return Injuries(
+        regions=sum(one.casefold() not in _NONE for one in regions) if isinstance(regions, tuple) else None,
+        age_years=int(age) if isinstance(age, int | float) and not isinstance(age, bool) else None,
+        severity_class=None if told is None else int(told[1]),
+    )
 
 
 def reasons_for(
@@ -87,11 +95,3 @@ def _is_predicted(injuries: Injuries, policy: SecondReadingPolicy) -> bool:
     # Age alone is known of few at night, and says nothing when it is not; injuries nobody counted may be many.
     is_old = injuries.age_years is not None and injuries.age_years > predictors.age_above_years
     return is_old or any(one is None or one for one in known)
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or value is None:
-        return None
-    if isinstance(value, int | float):
-        return int(value)
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
