@@ -38,6 +38,7 @@ from oncall.report_documents.sr_content import (
     text_item,
     with_children,
 )
+from oncall.report_documents.texts import pair
 
 ENHANCED_SR_STORAGE: Final = "1.2.840.10008.5.1.4.1.1.88.22"
 
@@ -169,7 +170,7 @@ def _elements(part: Part) -> list[Dataset]:
     headed = [text_item("CONTAINS", _FINDING, f"{part.heading}\n{part.byline}")]
     texts = [text_item("CONTAINS", _CHAPTERS[one.chapter][1], one.text) for one in part.sections]
     answers = [_answer(answer, content) for answer in content.answers]
-    doses = [text_item("CONTAINS", _FINDING, f"{row.label} : {row.value}") for row in part.doses]
+    doses = [text_item("CONTAINS", _FINDING, pair(row.label, row.value, content.language)) for row in part.doses]
     return [*headed, *texts, *answers, *doses, *_images(content)]
 
 
@@ -181,7 +182,7 @@ def _answer(answer: Answer, content: ReportContent) -> Dataset:
     written = answer_text(answer.value, answer.unit, content)
     if name is not None and _fits(name):
         return text_item("CONTAINS", name, written)
-    return text_item("CONTAINS", _FINDING, f"{answer.label} : {written}")
+    return text_item("CONTAINS", _FINDING, pair(answer.label, written, content.language))
 
 
 def _fits(name: CodedConcept) -> bool:
@@ -192,7 +193,8 @@ def _fits(name: CodedConcept) -> bool:
 def _dose_and_images(part: Part) -> list[Dataset]:
     """Return the dose, which the report must state, and the key images."""
     made = []
-    doses = [text_item("CONTAINS", _FINDING, f"{row.label} : {row.value}") for row in part.doses]
+    language = part.version.content.language
+    doses = [text_item("CONTAINS", _FINDING, pair(row.label, row.value, language)) for row in part.doses]
     if doses:
         made.append(container("CONTAINS", _DOSE, doses))
     images = _images(part.version.content)

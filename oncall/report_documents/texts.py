@@ -133,6 +133,11 @@ def instant(value: datetime, time_zone: str, language: Language) -> str:
     return f"{minute(local.date(), local.time(), language)} (UTC{sign}{hours:02d}:{rest:02d})"
 
 
+def pair(label: str, value: str, language: Language) -> str:
+    """Return a label with its value; French has a space before the colon."""
+    return f"{label} : {value}" if language is Language.FRENCH else f"{label}: {value}"
+
+
 def number(value: float, language: Language) -> str:
     """Return a number with the decimal mark of a language."""
     written = f"{value:.10g}" if isinstance(value, float) else str(value)
