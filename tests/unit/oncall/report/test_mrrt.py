@@ -131,7 +131,7 @@ ENTITIES = '<!DOCTYPE html [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&
     "content",
     [
         ENTITIES.encode() + section("<p>&b;</p>"),
-        b'<!DOCTYPE html [<!ENTITY x SYSTEM "file:///etc/hostname">]>' + section("<p>&x;</p>"),
+        b'<!DOCTYPE html [<!ENTITY x SYSTEM "http://127.0.0.1:9/x">]>' + section("<p>&x;</p>"),
         page("<p>a</p>", f"<script type='text/xml'>{ENTITIES}<template_attributes>&b;</template_attributes></script>"),
         f"{ENTITIES}<html><body><p>&b;</p></body></html>".encode("utf-16"),
         page("<p>a</p>", f"<script type='text/xml'>{ENTITIES}<a/></script>").decode().encode("utf-16"),
