@@ -13,6 +13,7 @@ nobody compared proves only that the file is as its maker made it: `Verdict.is_k
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -96,7 +97,9 @@ def verify(data: bytes, *, node_keys: frozenset[bytes] = frozenset()) -> Verdict
     touched = {one.section for one in differences}
     for section, look in _LOOKS.items():
         if section not in touched:
-            differences += _looked_at(look, section, sections, node_keys)
+            seen = _looked_at(look, section, sections, node_keys)
+            # Of what was found in a section already, an anchor has no more to say.
+            differences += [one for one in seen if one.section not in touched]
     return Verdict(
         differences=tuple(differences),
         sections=sections,
@@ -332,7 +335,7 @@ def _version(what: What, place: int, name: str, detail: str) -> Difference:
 
 
 def _look_at_anchors(sections: Mapping[str, Any], keys: frozenset[bytes]) -> Iterator[Difference]:
-    hashes = {(item["body"]["case_id"], item["body"]["seq"]): item["hash"] for item in sections["events"]}
+    hashes = dict(_hashes(sections["events"]))
     before: tuple[int, str] = (0, "")
     for place, item in enumerate(_items(sections["anchors"])):
         anchor, digest = anchor_from_json(Value(place="anchor", raw=item["anchor"]))
@@ -353,6 +356,12 @@ def _look_at_anchors(sections: Mapping[str, Any], keys: frozenset[bytes]) -> Ite
                 event = f"event {leaf['seq']} of case {leaf['case_id']}"
                 detail = f"{name} holds another hash for it: it, or an event before it, was rewritten since"
                 yield Difference(what=What.ALTERED, section="events", item=leaf["seq"], name=event, detail=detail)
+
+
+def _hashes(events: Sequence[Any]) -> Iterator[tuple[tuple[Any, Any], Any]]:
+    for item in events:
+        with suppress(*_UNREADABLE):
+            yield (item["body"]["case_id"], item["body"]["seq"]), item["hash"]
 
 
 def _items(section: Sequence[Any]) -> list[Any]:
