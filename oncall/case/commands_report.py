@@ -121,13 +121,25 @@ def withdraw(case: Case, signer: PersonId, context: Context, *, content_hash: st
 
 
 def note_identity(case: Case, context: Context) -> Facts:
-    """Say that a signed report is now another patient's than the hospital was told; delivery begins again for it."""
+    """Say that a signed report is now another patient's than the hospital was told; it is told anew, on its page.
+
+    Nothing while nobody knows whose it is, or when a patient whom nobody knew is given a name: the report was read as
+    that of the unknown patient whom it is about.
+    """
     report, identity = case.report, case.identity
-    is_told = not report.versions or report.shown_as == identity.patient_key
+    key = identity.patient_key
+    told = (report.shown_as,) if report.shown_as else identity.former_patient_keys
+    is_told = report.standing is None or all(one in {"", key} for one in told)
     if is_told or identity.state is IdentityState.BLOCKED:
         return ()
     reopened = () if case.is_open else (context.fact(E.CASE_REOPENED, reason="the patient of a signed report changed"),)
-    return possible(case, *reopened, context.fact(E.REPORT_IDENTITY_CHANGED, version=report.version))
+    return possible(
+        case,
+        *reopened,
+        context.fact(E.REPORT_IDENTITY_CHANGED, version=report.version),
+        # The emergency department's page says so from now on.
+        context.fact(E.REPORT_SENT, channel="web", recipient=case.site_id, version=report.version),
+    )
 
 
 def send_report(case: Case, context: Context, *, channel: str, recipient: str | None = None) -> Facts:

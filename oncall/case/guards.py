@@ -213,7 +213,9 @@ def _may_close(case: "Case", fact: Fact) -> str:
         return ""
     # A preliminary finding or a withdrawal that somebody has read is no report that somebody has read.
     if case.report.state is ReportState.SIGNED and case.delivery.acknowledged_at is not None:
-        return ""
+        if not case.is_signed_for_another:
+            return ""
+        return "its report was signed for another patient: sign it again or withdraw it, or say why it is closed so"
     return "no named clinician has acknowledged the report: say why it is closed without"
 
 

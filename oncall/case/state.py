@@ -107,9 +107,12 @@ class Case:
 
     @property
     def is_signed_for_another(self) -> bool:
-        """The report that stands was signed when the case was another patient's, or nobody knew whose."""
+        """The report that stands was signed when the case was another patient's.
+
+        Not when nobody knew whose it was: a name was found since for the patient whom it is about.
+        """
         standing = self.report.standing
-        return standing is not None and standing.patient_key != self.identity.patient_key
+        return standing is not None and standing.patient_key not in {"", self.identity.patient_key}
 
     @property
     def is_ready(self) -> bool:

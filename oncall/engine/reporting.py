@@ -26,10 +26,12 @@ from oncall.case import commands_report
 from oncall.case.commands import Context, Facts
 from oncall.case.event import Actor, CaseId
 from oncall.case.state import Case
+from oncall.chain import Cause
 from oncall.directory import Person, PersonId, Role
-from oncall.engine import deliveries
+from oncall.engine import deliveries, paging
 from oncall.engine.deciding import Deciding
 from oncall.engine.draft import Draft
+from oncall.ladder import Purpose
 from oncall.reading.eligibility import level
 from oncall.report import states
 from oncall.report.canonical import check_content, digest_of
@@ -39,6 +41,9 @@ from oncall.report.states import Wanted
 from oncall.report.version import Author, ReportVersion, SeenStudy, Signature, SignedVersion, VersionKind
 
 READER: Final = "reader"
+IDENTITY: Final = "i"
+"""Marks the chain about a report that was signed for another patient: whoever is paged has it signed again."""
+
 _OF_THE_CLAIM: Final = frozenset({VersionKind.PRELIMINARY, VersionKind.FINAL})
 
 
@@ -98,7 +103,7 @@ class Reports(Deciding):
                 content=content,
                 author=_author(draft, signer),
                 signed_at=now,
-                patient_key=case.patient_key,
+                patient_key=_patient_key(case, history, kind),
                 reason=reason,
                 seen=tuple(seen),
             )
@@ -121,8 +126,27 @@ def retraction_notice(withdrawn: ReportVersion, reason: str) -> ReportContent:
 def tell_of_identities(draft: Draft) -> None:
     """Say of every case that the draft touched when its signed report is now another patient's."""
     for case_id, case in list(draft.cases.items()):
-        if case.report.versions:
-            draft.record(case_id, *commands_report.note_identity(case, draft.context))
+        if not case.report.versions:
+            continue
+        if draft.record(case_id, *commands_report.note_identity(case, draft.context)):
+            _page_about_identity(draft, draft.case(case_id))
+        elif not case.is_signed_for_another and paging.running_chain(case, IDENTITY) is not None:
+            paging.close(draft, case, "signed_again", IDENTITY)
+
+
+def _page_about_identity(draft: Draft, case: Case) -> None:
+    """Page the hospital, which may have it in another patient's record, and those who can have it signed again."""
+    for mark, purpose in ((deliveries.UNREAD, Purpose.UNOPENED), (IDENTITY, Purpose.LATE)):
+        if paging.running_chain(case, mark) is None:
+            ladder = draft.rules.ladder_for(purpose)
+            paging.begin(draft, draft.case(case.case_id), Cause.CLINICAL, mark=mark, ladder=ladder)
+
+
+def _patient_key(case: Case, history: Sequence[SignedVersion], kind: VersionKind) -> str:
+    """Return for whom a version is signed: a notice for whoever's record has what it withdraws."""
+    if kind is VersionKind.RETRACTION and history:
+        return history[-1].version.patient_key
+    return case.patient_key
 
 
 def _sign(

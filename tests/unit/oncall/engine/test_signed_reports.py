@@ -12,8 +12,10 @@ from oncall.case.log import verify_chain
 from oncall.case.regions import DeliveryState, ReadingState, ReportState
 from oncall.case.vocabulary import EventType as E
 from oncall.directory import PersonId
+from oncall.engine import paging
+from oncall.engine.deliveries import UNREAD
 from oncall.engine.ports import Store
-from oncall.engine.reporting import NotTheSigner, retraction_notice
+from oncall.engine.reporting import IDENTITY, NotTheSigner, retraction_notice
 from oncall.report import states
 from oncall.report.signing import verify
 from oncall.report.version import Signature, VersionKind
@@ -211,14 +213,30 @@ def test_the_patient_of_a_signed_report_changes_and_everybody_is_told(night: Rep
     assert night.store.versions_of(CASE) == (signed,)
     assert (case.is_signed_for_another, case.report.versions[0].patient_key) == (True, "key-north")
     assert types_of(night).count(E.REPORT_IDENTITY_CHANGED) == 1
-    assert case.delivery.state is DeliveryState.NONE
+    assert (case.delivery.state, case.delivery.acknowledged_at) == (DeliveryState.SENT, None)
+    assert all(paging.running_chain(case, mark) for mark in (UNREAD, IDENTITY))
 
     again = night.sign(K.REPLACEMENT, 40, words=signed.version.content, reason="identité corrigée")
 
+    after = night.engine.case(CASE)
     assert again.version.patient_key == "key-2"
-    assert not night.engine.case(CASE).is_signed_for_another
+    assert not after.is_signed_for_another
+    assert paging.running_chain(after, IDENTITY) is None
+    assert paging.running_chain(after, UNREAD) is not None
     night.engine.run_due(at(50))
     assert types_of(night).count(E.REPORT_IDENTITY_CHANGED) == 1
+
+
+def test_a_notice_of_retraction_is_for_the_patient_whose_record_has_the_report(night: ReportNight) -> None:
+    night.sign()
+    night.engine.settle_identity(CASE, "key-2", at(30), actor=COORDINATOR, reason="bracelets were exchanged")
+
+    notice = night.sign(K.RETRACTION, 40)
+
+    case = night.engine.case(CASE)
+    assert notice.version.patient_key == "key-north"
+    assert paging.running_chain(case, IDENTITY) is None
+    assert case.is_ready
 
 
 def test_nothing_is_signed_while_nobody_knows_whose_it_is(night: ReportNight) -> None:
