@@ -82,6 +82,17 @@ def test_what_a_silent_reader_would_have_read_is_late_by_silence() -> None:
     assert (judge(silent).bound, judge(silent).bound_without_silence) == (1, 2)
 
 
+def test_causes_are_possible_together_so_one_reader_more_saves_one_case_more() -> None:
+    # Two readers have two hours for three times 45 minutes.
+    cases = [case(n, 400, 470 + 45 * n, 425 + 45 * n) for n in (1, 2, 3)]
+    turns = [read(n, ANNE, 425 + 45 * n, 470 + 45 * n) for n in (1, 2, 3)]
+    duties = {ANNE: [span(0, 1440)], BRUNO: [span(0, 1440)]}
+
+    found = causes(night(cases, turns, duties=duties, silences={BRUNO: [span(390, 800)]}))
+
+    assert sorted(found.values()) == [Cause.CAPACITY, Cause.ORDER, Cause.SILENCE]
+
+
 def test_what_came_at_once_after_a_stalled_transfer_is_late_by_transfer() -> None:
     stalled = [case(n, 500, 500 + 40 * n, 460 + 40 * n, stalled=timedelta(minutes=100)) for n in (1, 2)]
     turns = [read(n, ANNE, 460 + 40 * n, 500 + 40 * n) for n in (1, 2)]
