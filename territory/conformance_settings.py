@@ -25,6 +25,7 @@ from territory.settings_model import (
     Oncall,
     OncallDelivery,
     OncallEmail,
+    OncallTimeStamps,
     OncallWeb,
     Peer,
     Storage,
@@ -45,6 +46,7 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "oncall.email": OncallEmail,
     "oncall.web": OncallWeb,
     "oncall.delivery": OncallDelivery,
+    "oncall.time_stamps": OncallTimeStamps,
     "peers": Peer,
 }
 """The tables of a settings file, and what reads them."""

@@ -30,6 +30,7 @@ from territory.settings_model import (
     OncallDelivery,
     OncallEmail,
     OncallMode,
+    OncallTimeStamps,
     OncallWeb,
     Peer,
     Right,
@@ -148,7 +149,12 @@ def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
     email = read(OncallEmail, table["email"], key="oncall.email", problems=problems) if "email" in table else None
     web = read(OncallWeb, table["web"], key="oncall.web", problems=problems) if "web" in table else None
     delivery = read(OncallDelivery, table.get("delivery", {}), key="oncall.delivery", problems=problems)
-    tables: dict[str, object] = {"email": email, "web": web, "delivery": delivery}
+    stamps = (
+        read(OncallTimeStamps, table["time_stamps"], key="oncall.time_stamps", problems=problems)
+        if "time_stamps" in table
+        else None
+    )
+    tables: dict[str, object] = {"email": email, "web": web, "delivery": delivery, "time_stamps": stamps}
     return read(Oncall, table, key="oncall", problems=problems, tables=tables)
 
 

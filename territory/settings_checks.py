@@ -64,6 +64,9 @@ def _check_oncall(settings: Settings) -> Iterator[Problem]:
         # A link in a page answers it: whoever reads it on the way could.
         if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
             yield Problem(key=f"oncall.{key}", message=messages.HTTPS_WANTED)
+    stamps = oncall.time_stamps
+    if stamps is not None and not stamps.url.startswith(("https://", "http://")):
+        yield Problem(key="oncall.time_stamps.url", message=messages.HTTP_URL_WANTED)
 
 
 def _check_peer(settings: Settings, peer: Peer, position: int) -> Iterator[tuple[str, str]]:

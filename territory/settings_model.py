@@ -241,6 +241,15 @@ class OncallDelivery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OncallTimeStamps:
+    """`[oncall.time_stamps]`: who stamps signatures and seals (RFC 3161); without the table nobody does."""
+
+    url: str = required(text)
+    roots_file: Path = required(absolute_path)
+    timeout_s: float = setting(number(1, 60), 10.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Oncall:
     """`[oncall]`: the on-call engine, a process of its own."""
 
@@ -253,6 +262,7 @@ class Oncall:
     email: OncallEmail | None = None
     web: OncallWeb | None = None
     delivery: OncallDelivery = dataclasses.field(default_factory=OncallDelivery)
+    time_stamps: OncallTimeStamps | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

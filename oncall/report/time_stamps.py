@@ -74,14 +74,14 @@ class Rfc3161TimeStamper:
             raise Refused(
                 "name the root certificates of the time-stamping authority: what nobody can verify is no proof"
             )
-        self._roots = tuple(roots)
+        self.roots = tuple(roots)
         self._timeout_s = timeout_s
 
     def stamp(self, digest: str) -> bytes:
         """Ask for a time stamp over a digest and verify it."""
         nonce = _NONCES.start + secrets.randbelow(len(_NONCES))
         answer = self._ask(request(digest, nonce))
-        if verified_at(answer, digest, self._roots, nonce=nonce) is None:
+        if verified_at(answer, digest, self.roots, nonce=nonce) is None:
             raise Unavailable("the time-stamping authority's answer cannot be verified; check its root certificates")
         return answer
 

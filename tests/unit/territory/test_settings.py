@@ -37,6 +37,7 @@ TABLES: dict[str, type[Any]] = {
     "oncall.email": settings_model.OncallEmail,
     "oncall.web": settings_model.OncallWeb,
     "oncall.delivery": settings_model.OncallDelivery,
+    "oncall.time_stamps": settings_model.OncallTimeStamps,
     "peers": settings_model.Peer,
 }
 
