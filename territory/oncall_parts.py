@@ -33,6 +33,7 @@ from oncall.engine.sql_store import SqlStore
 from oncall.evidence.anchor_store import Anchors
 from oncall.notify import Sender
 from oncall.report.signing import Ed25519Keys
+from oncall.report.time_stamping import TimeStamping
 from oncall.schema import oncall_case_event, oncall_message_event
 from oncall.strict_json import parse
 from pacs.archive.schema import patient, series
@@ -52,6 +53,7 @@ from territory.report_parts import make_delivery, make_documents
 from territory.seen_studies import IndexSeen
 from territory.settings import Oncall, Settings
 from territory.settings_model import LOOPBACK
+from territory.time_stamp_parts import make_time_stamper
 
 CONSOLE_FILE: Final = "oncall_console.jsonl"
 """In the data directory: what the console channel was told."""
@@ -94,7 +96,8 @@ class OncallParts:
         # Deliveries are told to the cases as they happen, by an engine of their own: one is for one thread.
         self._teller = Engine(store, PublishedRules(self._database), sender, worker=f"{worker}-delivery")
         self._telling = threading.Lock()
-        self._anchors = Anchors(self._database, Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS))
+        stamper = make_time_stamper(settings.oncall)
+        self._anchors = Anchors(self._database, Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS), stamper)
         self._metronome = Metronome(self._tick, every_s=settings.oncall.tick_s)
         self._stopping = threading.Event()
         self._sending = threading.Thread(
@@ -103,6 +106,10 @@ class OncallParts:
         self._delivering = threading.Thread(
             target=self._delivery.run, args=(self._stopping,), name="oncall-delivery", daemon=True
         )
+        self._stamping = None if stamper is None else threading.Thread(
+            target=TimeStamping(self._database, stamper).run, args=(self._stopping,), name="oncall-time-stamps",
+            daemon=True,
+        )  # fmt: skip
 
     def _rooms(self, settings: Settings, desk: Desk, secret: bytes) -> Rooms:
         database, clock = self._database, self._clock
@@ -117,6 +124,8 @@ class OncallParts:
         """Begin to tick and to send, in threads of their own."""
         self._sending.start()
         self._delivering.start()
+        if self._stamping is not None:
+            self._stamping.start()
         self._metronome.start()
         if self._web is not None:
             self._web.start()
@@ -131,6 +140,8 @@ class OncallParts:
         self._delivery.wake()
         self._sending.join()
         self._delivering.join()
+        if self._stamping is not None:
+            self._stamping.join()
         self._database.close()
 
     def _tick(self) -> None:
