@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 import oncall.schema  # noqa: F401  # adds its tables to METADATA
 from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
+from foundation.instants import microseconds_or_none
 from oncall.case import commands, commands_report
 from oncall.case.event import CaseId, Fact
 from oncall.case.matching import move_study
@@ -114,10 +115,19 @@ def test_any_steps_lead_to_the_same_rows(database: Database, log: SqlCaseLog, se
 def test_whatever_happens_the_rows_are_what_the_log_tells(seed: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     database = Database(sqlite_url(tmp_path_factory.mktemp("figures") / "cases.sqlite"))
     database.create_tables()
-    _wander(database, SqlCaseLog(database, numbered_ids()), Random(seed), steps=25)
+    log = SqlCaseLog(database, numbered_ids())
+    _wander(database, log, Random(seed), steps=30)
     catch_up(database)
     with database.read() as connection:
         assert differences(connection) == ()
+    for one in rows_in(database):
+        case = log.case(CaseId(str(one["case_id"])))
+        assert case is not None
+        assert one["signed_at_us"] == microseconds_or_none(case.report.signed_at)
+        assert (one["outcome"] == "reported") == (case.report.signed_at is not None)
+        # A clock that has stopped does not run, and what runs has stopped nothing.
+        stopped = [number for number in range(9) if one[f"c{number + 1}_us"] is not None]
+        assert not any(int(str(one["running_clocks"])) >> number & 1 for number in stopped)
     database.close()
 
 
@@ -147,7 +157,7 @@ def _wander(database: Database, log: SqlCaseLog, dice: Random, *, steps: int) ->
 
 _ANYTHING = (
     "silence", "acknowledge", "decline", "park", "resume", "release", "deliver", "arrive", "known", "addendum",
-    "retract", "reopen", "close", "move", "late", "withdraw",
+    "retract", "notice", "preliminary", "reopen", "close", "move", "late", "withdraw",
 )  # fmt: skip
 
 
@@ -197,6 +207,10 @@ def _happen(story: Story, other: Story, dice: Random, minutes: float, step: int)
         "arrive": lambda: commands_report.record_delivery(known, now, channel="web"),
         "known": lambda: commands_report.acknowledge_report(known, "Dr Martin", now),
         "addendum": lambda: commands_report.add_addendum(known, mine, now, content_hash=f"h{step}", reason="r"),
+        "notice": lambda: commands_report.withdraw(known, mine, now, content_hash=f"h{step}", reason="r"),
+        "preliminary": lambda: commands_report.issue_preliminary(
+            known, mine, now, content_hash=f"h{step}", transaction_uid=uid
+        ),
         "retract": lambda: commands_report.retract(known, now, reason="r"),
         "reopen": lambda: commands.reopen(known, now, reason="r", read_again=True),
         "close": lambda: commands.close(known, now, reason="r"),
