@@ -31,6 +31,7 @@ from oncall.engine.metronome import Metronome
 from oncall.engine.published_rules import PublishedRules, is_published
 from oncall.engine.sql_store import SqlStore
 from oncall.evidence.anchor_store import Anchors
+from oncall.evidence.making import Evidence
 from oncall.notify import Sender
 from oncall.report.signing import Ed25519Keys
 from oncall.report.time_stamping import TimeStamping
@@ -38,14 +39,17 @@ from oncall.schema import oncall_case_event, oncall_message_event
 from oncall.strict_json import parse
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
+from territory.case_subjects import IndexSubjects
 from territory.listening import open_port
-from territory.oncall_process import answer_secret
+from territory.oncall_process import SIGNING_KEYS, answer_secret
 from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
 from territory.oncall_web.access import Access, read_access
 from territory.oncall_web.app import make_site
+from territory.oncall_web.delivery_room import DeliveryRoom
 from territory.oncall_web.desk import Desk
+from territory.oncall_web.figures_room import FiguresRoom
 from territory.oncall_web.report_room import ReportRoom
-from territory.oncall_web.rooms import Rooms
+from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
 from territory.patient_keys import patient_key
 from territory.report_facts import IndexFacts
@@ -57,9 +61,6 @@ from territory.time_stamp_parts import make_time_stamper
 
 CONSOLE_FILE: Final = "oncall_console.jsonl"
 """In the data directory: what the console channel was told."""
-
-SIGNING_KEYS: Final = "oncall_keys"
-"""In the data directory: the keys that people's reports are signed with; readable by the service only."""
 
 
 SERIES_LOOKED_AT_MAX: Final = 64
@@ -118,7 +119,13 @@ class OncallParts:
         describe = IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
         keys = Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS)
         documents = make_documents(database, secret, clock)
-        return Rooms(reports=ReportRoom(desk, database, keys, describe, documents, IndexSeen(database)))
+        maker = Evidence(database, keys, IndexSubjects(database, secret))
+        return Rooms(
+            reports=ReportRoom(desk, database, keys, describe, documents, IndexSeen(database)),
+            deliveries=DeliveryRoom(database),
+            evidence=EvidenceRoom(maker=maker, signer=keys),
+            figures=FiguresRoom(desk, database),
+        )
 
     def start(self) -> None:
         """Begin to tick and to send, in threads of their own."""

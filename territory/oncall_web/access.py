@@ -32,6 +32,7 @@ class May(StrEnum):
     READ = "read"
     RECALL = "recall"
     COORDINATE = "coordinate"
+    FIGURES = "figures"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
+from oncall.critical.calls import hospital_numbers
 from oncall.directory import Directory, PersonId, Role
 
 NAME_CHARACTERS_MAX: Final = 64
@@ -17,7 +18,6 @@ NAME_CHARACTERS_MAX: Final = 64
 
 TEXT_CHARACTERS_MAX: Final = 500
 _UID_CHARACTERS_MAX: Final = 64
-_SHA256_DIGITS: Final = 64
 _TRUE: Final = frozenset({"true", "on", "1", "yes"})
 _FALSE: Final = frozenset({"", "false", "off", "0", "no"})
 
@@ -29,14 +29,14 @@ class Field:
     Parameters
     ----------
     kind : str
-        ``name`` (a line), ``text`` (several), ``choice``, ``number``, ``uid``, ``sha256``, ``case``, ``flag``,
-        ``person``, ``unclaimed`` (a study that no case has).
+        ``name`` (a line), ``text`` (several), ``choice``, ``number``, ``uid``, ``case``, ``flag``,
+        ``person``, ``unclaimed`` (a study that no case has), ``called`` (somebody of the hospital with a number).
     choices : callable, optional
         What there is to choose from, by the case; for ``choice``.
     is_on_page : bool
         False for what the page knows by itself, and a program sends.
-    is_asked_of_programs : bool
-        True for what only a program must send.
+    characters_max : int
+        Of a ``text``.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Field:
     is_required: bool = True
     choices: Callable[[Case], tuple[str, ...]] = lambda case: ()
     is_on_page: bool = True
-    is_asked_of_programs: bool = False
+    characters_max: int = TEXT_CHARACTERS_MAX
 
 
 def fixed(*values: str) -> Callable[[Case], tuple[str, ...]]:
@@ -67,7 +67,7 @@ def studies_by_name(case: Case) -> dict[str, StudyKey]:
 
 
 def check_fields(
-    fields: tuple[Field, ...], sent: Mapping[str, Any], case: Case, directory: Directory, *, is_program: bool
+    fields: tuple[Field, ...], sent: Mapping[str, Any], case: Case, directory: Directory
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return the values (stripped; '' for what was left out) and the errors by field."""
     known = {field.name for field in fields}
@@ -77,8 +77,7 @@ def check_fields(
         given = sent.get(field.name)
         value = "" if given is None else str(given).strip()
         values[field.name] = value
-        is_required = field.is_required or (is_program and field.is_asked_of_programs)
-        error = _error(field, value, case, directory, is_required=is_required)
+        error = _error(field, value, case, directory)
         if error:
             errors[field.name] = error
     return values, errors
@@ -89,13 +88,13 @@ def is_set(value: str) -> bool:
     return value.casefold() in _TRUE
 
 
-def _error(field: Field, value: str, case: Case, directory: Directory, *, is_required: bool) -> str:
+def _error(field: Field, value: str, case: Case, directory: Directory) -> str:
     if field.kind == "flag":
         return "" if value.casefold() in _TRUE | _FALSE else "not_yes_or_no"
     if not value:
-        return "missing" if is_required else ""
+        return "missing" if field.is_required else ""
     is_long = field.kind in {"text", "unclaimed", "choice"}
-    if len(value) > (TEXT_CHARACTERS_MAX if is_long else NAME_CHARACTERS_MAX):
+    if len(value) > (field.characters_max if is_long else NAME_CHARACTERS_MAX):
         return "too_long_text" if is_long else "too_long"
     match field.kind:
         case "choice" if value not in field.choices(case):
@@ -104,10 +103,10 @@ def _error(field: Field, value: str, case: Case, directory: Directory, *, is_req
             return "not_a_number"
         case "uid" if not _is_uid(value):
             return "not_a_uid"
-        case "sha256" if len(value) != _SHA256_DIGITS or not set(value) <= set("0123456789abcdef"):
-            return "not_a_sha256"
         case "person" if PersonId(value) not in directory.persons:
             return "not_a_person"
+        case "called" if value not in dict(called_of(directory, case)):
+            return "unknown_choice"
     return ""
 
 
@@ -123,3 +122,10 @@ def readers_of(directory: Directory, case: Case) -> list[tuple[str, str]]:
         if person.role is Role.RADIOLOGIST and case.site_id in person.privileges
     ]
     return sorted(found, key=lambda one: one[1])
+
+
+def called_of(directory: Directory, case: Case) -> list[tuple[str, str]]:
+    """Return whom the hospital can be called at: id, and name with number."""
+    if case.site_id not in directory.sites:
+        return []
+    return [(one.person_id, f"{one.name}, {one.number}") for one in hospital_numbers(directory, case.site_id)]

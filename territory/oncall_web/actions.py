@@ -15,8 +15,11 @@ from typing import Any, Final
 from foundation.errors import PeerError
 from oncall.case.regions import CriticalState, IdentityState
 from oncall.case.state import Case
+from oncall.critical.calls import CallOutcome
 from oncall.directory import PersonId
+from oncall.second_reading.score import BodyRegion, CorrectionBy, DiscrepancyKind, Score
 from territory.oncall_web import doings
+from territory.oncall_web import second_reading_doings as second
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import Field, check_fields, fixed, studies_by_name
 from territory.oncall_web.app import Forbidden, Site
@@ -35,7 +38,6 @@ from territory.oncall_web.offers import (
     is_unread,
     may_decline,
     may_open,
-    may_sign,
     may_take,
 )
 
@@ -73,7 +75,7 @@ def perform(site: Site, case: Case, name: str, holder: Holder, sent: Mapping[str
     if not holder.may_see(case.site_id):
         raise Forbidden("this token is not for this hospital", is_known=True)
     directory = site.desk.in_force().directory
-    values, errors = check_fields(asked_of(action, holder), sent, case, directory, is_program=channel == "api")
+    values, errors = check_fields(asked_of(action, holder), sent, case, directory)
     if errors:
         raise FieldsWrong(errors)
     person_id = PersonId(values.get("person_id") or holder.who)
@@ -127,18 +129,19 @@ def _coordinator(name: str, do: Callable[[Call], Case], is_offered: Any, *fields
 _LIST: Final = (
     _reader("acknowledge", doings.acknowledge, may_take),
     _reader("claim", doings.claim, may_open, Field(name="transaction_uid", kind="uid", is_on_page=False)),
-    _reader(
-        "sign",
-        doings.sign,
-        may_sign,
-        Field(name="content_sha256", kind="sha256", is_required=False, is_asked_of_programs=True),
-        _LOCK,
-    ),
     _reader("resume", doings.resume, is_laid_aside, _LOCK),
     _reader("first-finding", doings.first_finding, awaits_first_word, Field(name="recipient"), _METHOD),
     _reader("decline", doings.decline, may_decline, _REASON),
     _reader("park", doings.park, is_read, _REASON, _LOCK),
     _reader("release", doings.release, lambda case, me: is_read(case, me) or is_laid_aside(case, me), _REASON, _LOCK),
+    _reader(
+        "call-critical",
+        doings.call_critical,
+        has_critical(_UNTOLD, _TOLD),
+        _critical(_UNTOLD, _TOLD),
+        Field(name="called_person_id", kind="called"),
+        Field(name="outcome", kind="choice", choices=fixed(*(one.value for one in CallOutcome))),
+    ),
     _reader(
         "communicate-critical",
         doings.communicate_critical,
@@ -229,5 +232,57 @@ _LIST: Final = (
     _coordinator("close", doings.close_case, is_open, _REASON),
 )
 
-ACTIONS: Final[Mapping[str, Action]] = {action.name: action for action in _LIST}
+_SECOND: Final = (
+    _reader(
+        "blind-findings",
+        second.record_blind_findings,
+        second.awaits_blind_findings,
+        Field(name="finding", kind="text", characters_max=second.FINDINGS_CHARACTERS_MAX),
+    ),
+    _reader(
+        "second-reading",
+        second.record_second_reading,
+        second.awaits_second_reading,
+        Field(name="score", kind="choice", choices=fixed(*(one.value for one in Score))),
+        Field(name="discrepancy_kind", kind="choice", choices=fixed(*(one.value for one in DiscrepancyKind)),
+              is_required=False),
+        Field(name="body_region", kind="choice", choices=fixed(*(one.value for one in BodyRegion)), is_required=False),
+        Field(name="note", kind="text", is_required=False),
+        Field(name="category", kind="choice", choices=fixed("1", "2", "3"), is_required=False),
+        Field(name="correction_by", kind="choice", choices=fixed(*(one.value for one in CorrectionBy)),
+              is_required=False),
+    ),
+    _reader(
+        "communicate-discrepancy",
+        second.communicate_discrepancy,
+        second.awaits_telling,
+        Field(name="recipient"),
+        _METHOD,
+        Field(name="read_back", kind="text"),
+    ),
+    _hospital("acknowledge-discrepancy", second.acknowledge_discrepancy, second.awaits_telling, _CLINICIAN),
+    Action(
+        name="require-second-reading",
+        section="coordination",
+        may=_READ | _COORDINATE,
+        do=second.require_second_reading,
+        is_offered=second.may_be_read_again,
+    ),
+    _coordinator(
+        "assign-second-reading",
+        second.assign_second_reading,
+        second.is_pending,
+        Field(name="reader_id", kind="person"),
+    ),
+    _coordinator(
+        "close-learning",
+        second.close_learning,
+        second.awaits_lesson,
+        Field(name="discrepancy_kind", kind="choice", choices=fixed(*(one.value for one in DiscrepancyKind))),
+        Field(name="lesson", kind="text", is_required=False),
+        Field(name="reason", kind="text", is_required=False),
+    ),
+)  # fmt: skip
+
+ACTIONS: Final[Mapping[str, Action]] = {action.name: action for action in (*_LIST, *_SECOND)}
 """By name, in the order in which the page offers them."""

@@ -69,7 +69,7 @@ class Forbidden(Refused):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """What every handler needs: the desk and the rooms beside it, who is let in, the secret of patient keys, templates."""
+    """What every handler needs: desk and rooms, who is let in, the secret of patient keys, the templates."""
 
     desk: Desk
     rooms: Rooms

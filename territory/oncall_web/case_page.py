@@ -29,12 +29,13 @@ from oncall.notify import case_code
 from oncall.reading.explanation import why, why_forecast, why_not
 from territory.oncall_web import case_view
 from territory.oncall_web.access import Holder, May
-from territory.oncall_web.action_fields import Field, readers_of, studies_by_name, study_name
+from territory.oncall_web.action_fields import Field, called_of, readers_of, studies_by_name, study_name
 from territory.oncall_web.actions import ACTIONS, Action, asked_of, may_do, perform
 from territory.oncall_web.app import Forbidden, Handler, Site, new_id
 from territory.oncall_web.case_view import Eyes
 from territory.oncall_web.desk import stage_of
 from territory.oncall_web.doings import FieldsWrong, new_uid
+from territory.oncall_web.offers import is_laid_aside, is_read
 from territory.oncall_web.texts import language_of
 from territory.oncall_web.texts_events import reason_words
 
@@ -49,12 +50,16 @@ _PRIMARY: Final[Mapping[str, tuple[str, ...]]] = {
     "queued": ("claim",),
     "paged": ("acknowledge",),
     "accepted": ("claim",),
-    "reading": ("sign",),
     "parked": ("resume",),
     "reported": ("report-acknowledged",),
     "done": ("close",),
 }
 """Which action is shown beside what is to be done next, the first that the holder may do."""
+
+
+_SECOND_WORDS: Final[Mapping[str, str]] = {
+    "score": "score.", "discrepancy_kind": "discrepancy.", "body_region": "region.", "correction_by": "correction.",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,6 +198,11 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         clocks=clocks,
         awaited=next((one for one in clocks if one.clock is Clock.ACKNOWLEDGEMENT and not one.ended), None),
         primary=primary,
+        writes=_is_reading(case, holder),
+        reads=case.report.version > 0 and holder.may_see_clinical_text,
+        may_write=May.READ in holder.may,
+        deliveries=site.rooms.deliveries.of_case(case.case_id),
+        may_prove=bool(holder.may & {May.REQUEST, May.COORDINATE}),
         sections=[
             (section, [form for name, form in forms.items() if ACTIONS[name].section == section and form != primary])
             for section in SECTIONS
@@ -215,6 +225,11 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         name_of=eyes.name,
         address=address,
     )
+
+
+def _is_reading(case: Case, holder: Holder) -> bool:
+    me = None if holder.is_anybody else PersonId(holder.who)
+    return May.READ in holder.may and (is_read(case, me) or is_laid_aside(case, me))
 
 
 # Why
@@ -365,6 +380,8 @@ def _options(
 ) -> tuple[tuple[str, str], ...]:  # fmt: skip
     if one.kind == "person":
         return tuple(readers_of(eyes.directory, case))
+    if one.kind == "called":
+        return tuple(called_of(eyes.directory, case))
     if one.kind == "unclaimed":
         return tuple(
             (study_name(known.study), f"{'/'.join(sorted(known.modalities))} {eyes.clock(known.first_at)}")
@@ -382,7 +399,13 @@ def _options(
             (known, f"{eyes.say(f'category.{declared[known].category}')}, {eyes.clock(declared[known].declared_at)}")
             for known in one.choices(case)
         )
-    prefix = {"urgency": "urgency.", "category": "category.", "method": "choice."}.get(one.name)
+    prefix = {
+        "urgency": "urgency.",
+        "category": "category.",
+        "method": "choice.",
+        "outcome": "outcome.",
+        **_SECOND_WORDS,
+    }.get(one.name)
     return tuple((choice, choice if prefix is None else eyes.say(prefix + choice)) for choice in one.choices(case))
 
 

@@ -8,14 +8,13 @@ Invariants: a reader acts on a reading that they hold; another case is one that 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 from foundation.errors import PeerError, Refused
 from oncall.case import commands, commands_report
 from oncall.case.commands import Context, Facts
-from oncall.case.commands_report import CRITICAL_DUE_S
 from oncall.case.event import CaseId
 from oncall.case.state import Case
+from oncall.critical.calls import CallOutcome
 from oncall.directory import PersonId
 from oncall.engine.engine import Command
 from oncall.reading.board import Urgency
@@ -152,18 +151,6 @@ def first_finding(call: Call) -> Case:
     )
 
 
-def sign(call: Call) -> Case:
-    """Sign the report: the hour ends."""
-    desk = call.site.desk
-    uid = call.values["transaction_uid"] or call.lock(desk.case(call.case_id))
-    content_hash = call.values["content_sha256"]
-    return desk.ask(
-        lambda engine, now: engine.sign(
-            call.case_id, call.person_id, now, transaction_uid=uid, content_hash=content_hash
-        )
-    )
-
-
 def triage(call: Call) -> Case:
     """Grade the case up or down."""
     urgency, reason = Urgency(int(call.values["urgency"])), call.values["reason"]
@@ -172,30 +159,41 @@ def triage(call: Call) -> Case:
 
 def declare_critical(call: Call) -> Case:
     """Declare a critical finding; it is due by its category."""
-    values = call.values
-    category = int(values["category"])
+    values, actor = call.values, call.holder.actor()
     critical_id = values["critical_id"] or new_id("critical")
-    return call.execute(
-        lambda case, context: commands_report.declare_critical(
-            case,
-            context,
+    return call.site.desk.ask(
+        lambda engine, now: engine.declare_critical(
+            call.case_id,
+            now,
+            actor=actor,
             critical_id=critical_id,
-            category=category,
+            category=int(values["category"]),
             finding=values["finding"],
             radiologist=call.person_id,
-            due_at=context.at + timedelta(seconds=CRITICAL_DUE_S[category]),
+        )
+    )
+
+
+def call_critical(call: Call) -> Case:
+    """Record a call to one of the hospital's people about a critical finding."""
+    values, actor = call.values, call.holder.actor()
+    person_id, outcome = PersonId(values["called_person_id"]), CallOutcome(values["outcome"])
+    return call.site.desk.ask(
+        lambda engine, now: engine.call_attempt(
+            call.case_id, values["critical_id"], person_id, now, actor=actor, outcome=outcome
         )
     )
 
 
 def communicate_critical(call: Call) -> Case:
     """Record that a critical finding was told and read back."""
-    values = call.values
-    return call.execute(
-        lambda case, context: commands_report.communicate_critical(
-            case,
-            context,
-            critical_id=values["critical_id"],
+    values, actor = call.values, call.holder.actor()
+    return call.site.desk.ask(
+        lambda engine, now: engine.communicate_critical(
+            call.case_id,
+            values["critical_id"],
+            now,
+            actor=actor,
             recipient=values["recipient"],
             method=values["method"],
             read_back=values["read_back"],
@@ -235,20 +233,20 @@ def acknowledge_report(call: Call) -> Case:
 
 def acknowledge_critical(call: Call) -> Case:
     """Record that a named clinician has taken over a critical finding."""
-    critical_id, clinician = call.values["critical_id"], call.values["clinician"]
-    return call.execute(
-        lambda case, context: commands_report.acknowledge_critical(
-            case, context, critical_id=critical_id, clinician=clinician
+    values, actor = call.values, call.holder.actor()
+    return call.site.desk.ask(
+        lambda engine, now: engine.acknowledge_critical(
+            call.case_id, values["critical_id"], values["clinician"], now, actor=actor
         )
     )
 
 
 def close_critical(call: Call) -> Case:
     """Close the loop of a critical finding."""
-    critical_id, clinician = call.values["critical_id"], call.values["clinician"]
-    return call.execute(
-        lambda case, context: commands_report.close_critical(
-            case, context, critical_id=critical_id, clinician=clinician
+    values, actor = call.values, call.holder.actor()
+    return call.site.desk.ask(
+        lambda engine, now: engine.close_critical(
+            call.case_id, values["critical_id"], values["clinician"], now, actor=actor
         )
     )
 

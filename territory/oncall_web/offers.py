@@ -6,7 +6,7 @@ Not for: refusing anything (`oncall.case` does). ``me`` is who looks, None where
 from collections.abc import Callable
 from typing import Final
 
-from oncall.case.regions import CriticalState, DeliveryState, IdentityState, ImagesState, ReadingState
+from oncall.case.regions import CriticalState, DeliveryState, ImagesState, ReadingState
 from oncall.case.state import Case
 from oncall.directory import PersonId
 
@@ -42,11 +42,6 @@ def is_read(case: Case, me: PersonId | None) -> bool:
 def is_laid_aside(case: Case, me: PersonId | None) -> bool:
     """This person has parked it."""
     return case.reading.state is ReadingState.PARKED and is_mine(case, me)
-
-
-def may_sign(case: Case, me: PersonId | None) -> bool:
-    """This person is reading it, and nothing forbids a signature."""
-    return is_read(case, me) and case.identity.state is not IdentityState.BLOCKED
 
 
 def is_open(case: Case, me: PersonId | None) -> bool:

@@ -1,9 +1,9 @@
-"""Documents of a signed version as downloads: PDF, DICOM SR, FHIR, text.
+"""Documents of a signed version as downloads: PDF, DICOM SR, CDA, FHIR, text.
 
 For: which bytes and which headers. Not for: how a document looks (`oncall.report_documents`).
 
 Invariant: what was sent to a hospital is what is downloaded: PDF, SR and text are the kept documents of the version.
-FHIR is made anew, with the patient as the archive names them now.
+CDA and FHIR are made anew, with the patient as the archive names them now.
 """
 
 import json
@@ -14,7 +14,9 @@ from starlette.responses import Response
 from oncall.case.state import Case
 from oncall.delivery.documents import DocumentKind
 from oncall.notify import case_code
+from oncall.report_documents.cda import cda
 from oncall.report_documents.fhir import bundle
+from oncall.report_documents.pdf import pdf
 from territory.oncall_web.app import Site
 from territory.oncall_web.refusals import RefusedInWords
 from territory.oncall_web.report_page import pdf_answer
@@ -24,7 +26,7 @@ _KEPT: Final = {
     "sr": (DocumentKind.STRUCTURED_REPORT, "application/dicom"),
     "text": (DocumentKind.PLAIN_TEXT, "text/plain; charset=utf-8"),
 }
-_ENDS: Final = {"pdf": "pdf", "sr": "dcm", "text": "txt", "fhir": "json"}
+_ENDS: Final = {"pdf": "pdf", "sr": "dcm", "text": "txt", "cda": "xml", "fhir": "json"}
 
 
 def file_answer(site: Site, case: Case, version: int, form: str) -> Response:
@@ -47,6 +49,8 @@ def file_answer(site: Site, case: Case, version: int, form: str) -> Response:
         body = room.documents.of_version(case.case_id, version)[kind]
         return pdf_answer(body, name) if form == "pdf" else _attached(body, media, name)
     source = room.source(case.case_id, version)
+    if form == "cda":
+        return _attached(cda(source, pdf(source)), "application/xml", name)
     body = json.dumps(bundle(source), ensure_ascii=False).encode()
     return _attached(body, "application/fhir+json", name)
 

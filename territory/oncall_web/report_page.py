@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from foundation.errors import PeerError, Refused
 from oncall.case.state import Case
+from oncall.critical.suggestion import Suggestion, suggestions
 from oncall.language import Language
 from oncall.report.content import ReportContent
 from oncall.report.drafts import DraftReport
@@ -27,7 +28,7 @@ from territory.oncall_web import report_views as views
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import readers_of
 from territory.oncall_web.app import Handler, Site
-from territory.oncall_web.case_page import case_of, eyes_of
+from territory.oncall_web.case_page import address, case_of, eyes_of
 from territory.oncall_web.case_view import Eyes
 from territory.oncall_web.refusals import words_of
 from territory.oncall_web.report_form import ReportForm, is_fitting, new_content, read_form
@@ -192,6 +193,8 @@ def _page(
         chapters=() if shown_form is None else views.chapters(shown_form),
         lacks=() if shown_form is None else views.lacks(shown_form),
         notices=() if shown_form is None else views.notices(shown_form),
+        suggested=_suggested(case, shown_form),
+        declare_at=f"{address(case.case_id)}/declare-critical",
         seen=room.seen(case) if is_mine else (),
         has_final=has_final([one.version for one in history]),
         versions=views.version_lines(case, history, eyes, root=views.reading_address(case)),
@@ -236,6 +239,13 @@ def _choices(site: Site, case: Case, eyes: Eyes) -> list[tuple[str, list[tuple[s
 
 def _key_of(form: ReportForm) -> str:
     return f"{_FREE}{form.content.language.value}" if form.template is None else template_key(form.template)
+
+
+def _suggested(case: Case, form: ReportForm | None) -> tuple[Suggestion, ...]:
+    if form is None or form.template is None:
+        return ()
+    declared = [one.critical_id for one in case.criticals]
+    return suggestions(case.case_id, form.template, form.checked.answers, declared=declared)
 
 
 # What was sent

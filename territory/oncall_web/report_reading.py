@@ -28,7 +28,8 @@ from oncall.case.vocabulary import EventType as E
 from oncall.directory import PersonId
 from oncall.notify import case_code
 from oncall.report.states import in_force
-from oncall.report.version import SignedVersion, VersionKind
+from oncall.report.version import SignedVersion
+from oncall.second_reading.board import is_first_report_hidden
 from territory.oncall_web import report_views as views
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import NAME_CHARACTERS_MAX
@@ -45,6 +46,7 @@ _READERS: Final = frozenset({May.REQUEST, May.READ, May.COORDINATE})
 class ReportRow:
     """One report on the list; ``state`` is new, opened, acknowledged, or alarm for what must be read first."""
 
+    case_id: str
     at: str
     code: str
     site: str
@@ -145,6 +147,8 @@ def document(site: Site, request: Request, holder: Holder, sent: dict[str, Any])
     del sent
     events = log_of(site, request, holder)
     case = fold(events)
+    if May.READ in holder.may and is_first_report_hidden(case, PersonId(holder.who)):
+        raise RefusedInWords("second.blind")
     number, form = str(request.path_params["version"]), str(request.path_params["format"])
     if not number.isascii() or not number.isdigit():
         raise RefusedInWords("report.wrong.no_version")
@@ -173,6 +177,8 @@ def _page(
     site: Site, request: Request, holder: Holder, case: Case, events: Sequence[Event],
     history: Sequence[SignedVersion], *, problem: str = "", sent: Mapping[str, Any] | None = None, only: int = 0,
 ) -> Response:  # fmt: skip
+    if May.READ in holder.may and is_first_report_hidden(case, PersonId(holder.who)):
+        raise RefusedInWords("second.blind")
     eyes, now = eyes_of(site, request, holder, case), site.desk.now()
     lines = views.version_lines(case, history, eyes, root=views.reading_address(case))
     newest = history[-1].version if history else None
@@ -203,7 +209,6 @@ def _page(
         older=[(one.version, eyes.name(one.by), eyes.clock(one.at)) for one in noted if this is None],
         may_note=May.REQUEST in holder.may,
         clinician=str((sent or {}).get("clinician") or name_of(holder, eyes)),
-        has_final=any(one.version.kind is not VersionKind.PRELIMINARY for one in history),
     )
 
 
@@ -245,6 +250,7 @@ def _row(site: Site, request: Request, holder: Holder, case: Case, now: datetime
     state = "acknowledged" if this else "alarm" if alarm else "opened" if is_opened else "new"
     hospital = eyes.directory.sites.get(case.site_id)
     return ReportRow(
+        case_id=case.case_id,
         at=views.reading_address(case),
         code=case_code(case.case_id),
         site=case.site_id if hospital is None else hospital.name,

@@ -29,6 +29,7 @@ from territory.oncall_web.texts import text
 FORMATS: Final[Mapping[str, str]] = {
     "pdf": "PDF",
     "sr": "DICOM SR",
+    "cda": "CDA R2",
     "fhir": "FHIR",
     "text": "TXT",
 }

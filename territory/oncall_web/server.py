@@ -12,8 +12,12 @@ from starlette.staticfiles import StaticFiles
 
 from territory.oncall_web.api import API
 from territory.oncall_web.api_case import CASE_API
+from territory.oncall_web.api_report import REPORT_API
 from territory.oncall_web.app import REPORT_BYTES_MAX, Site, guarded, receipts
+from territory.oncall_web.boards import BOARD_API, BOARD_PAGES
 from territory.oncall_web.case_page import CASE_PAGES
+from territory.oncall_web.evidence_files import EVIDENCE_API, EVIDENCE_PAGES
+from territory.oncall_web.figures_page import FIGURES_API, FIGURES_PAGES
 from territory.oncall_web.pages import PAGES
 from territory.oncall_web.report_page import REPORT_PAGES, REPORT_SAVES
 from territory.oncall_web.report_reading import READING_PAGES
@@ -35,6 +39,7 @@ def application(site: Site) -> Starlette:
             methods=list(methods),
         )
         for reports, is_api in (
+            (REPORT_API, True),
             (REPORT_SAVES, True),
             (REPORT_PAGES, False),
             (SIGN_PAGES, False),
@@ -47,7 +52,13 @@ def application(site: Site) -> Starlette:
         for entries, is_api in (
             (CASE_API, True),
             (UNCLAIMED_API, True),
+            (BOARD_API, True),
+            (EVIDENCE_API, True),
+            (FIGURES_API, True),
             (API, True),
+            (BOARD_PAGES, False),
+            (EVIDENCE_PAGES, False),
+            (FIGURES_PAGES, False),
             (CASE_PAGES, False),
             (UNCLAIMED, False),
             (PAGES, False),

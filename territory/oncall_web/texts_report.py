@@ -136,6 +136,8 @@ REPORT_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Modèle changé ; ce que vous avez écrit est resté.",
         "Template changed; what you wrote has stayed.",
     ),
+    "report.write": ("Rédiger le compte rendu", "Write the report"),
+    "report.read": ("Lire le compte rendu", "Read the report"),
     "report.next": ("Compléter, remplacer, retirer", "Add, replace, retract"),
     "report.wrong.not_claimed": (
         "Seul le lecteur qui a ouvert le dossier rédige son compte rendu : ouvrez-le d'abord.",

@@ -23,6 +23,7 @@ from oncall.directory import ChannelKind
 from oncall.engine.engine import Engine
 from oncall.engine.in_force import FixedRules, InForce
 from oncall.engine.sql_store import SqlStore
+from oncall.evidence.making import Evidence
 from oncall.messages import MessageState, Sent
 from oncall.messages_sql import SqlMessages
 from oncall.notify import Sender
@@ -35,9 +36,11 @@ from territory.demo_roster import demo_roster
 from territory.demo_territory import demo_directory
 from territory.oncall_web.access import Access
 from territory.oncall_web.app import make_site
+from territory.oncall_web.delivery_room import DeliveryRoom
 from territory.oncall_web.desk import Desk
+from territory.oncall_web.figures_room import FiguresRoom
 from territory.oncall_web.report_room import ReportRoom
-from territory.oncall_web.rooms import Rooms
+from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
 from territory.seen_studies import IndexSeen
 
@@ -155,15 +158,13 @@ def served(place: Path, in_force: InForce, access: Access) -> Iterator[Web]:
 
 def rooms_of(desk: Desk, database: Database, clock: Clock, place: Path) -> Rooms:
     """Return the rooms on a database, with keys in `place`; who the patient is, is made up."""
+    keys = Ed25519Keys(place / "keys")
+    documents = DocumentStore(database, described, make, clock)
     return Rooms(
-        reports=ReportRoom(
-            desk,
-            database,
-            Ed25519Keys(place / "keys"),
-            described,
-            DocumentStore(database, described, make, clock),
-            IndexSeen(database),
-        )
+        reports=ReportRoom(desk, database, keys, described, documents, IndexSeen(database)),
+        deliveries=DeliveryRoom(database),
+        evidence=EvidenceRoom(maker=Evidence(database, keys), signer=keys),
+        figures=FiguresRoom(desk, database),
     )
 
 

@@ -22,7 +22,10 @@ from oncall.directory import PersonId, SiteId
 from oncall.engine.in_force import InForce
 from oncall.engine.ports import Changes
 from oncall.engine.sql_store import SqlStore
+from oncall.language import Language
 from oncall.reading.board import ExamKind, Urgency
+from oncall.report.canonical import content_to_json
+from oncall.report.content import ReportContent
 from territory.oncall_web.access import LOOPBACK, Access, read_access
 from territory.oncall_web.actions import ACTIONS
 from territory.oncall_web.case_page import SECTIONS
@@ -80,6 +83,13 @@ def act(web: Web, case_id: str, action: str, *, token: str = "", language: str =
 
 def call(web: Web, case_id: str, action: str, *, token: str = "", **fields: object) -> Answer:
     return web.ask(f"/oncall/api/cases/{case_id}/{action}", fields, token=token, is_json=True)
+
+
+def sign(web: Web, case_id: str, *, token: str = "", **fields: object) -> Answer:
+    """Sign a short report over the interface."""
+    written = ReportContent(language=Language.ENGLISH, title="Head CT", results="Nothing seen.", conclusion="Normal.")
+    sent = {"content": content_to_json(written), "is_lack_accepted": True, **fields}
+    return web.ask(f"/oncall/api/cases/{case_id}/sign", sent, token=token, is_json=True)
 
 
 def hidden(page: Answer, action: str, field: str) -> str:
@@ -243,7 +253,8 @@ def test_a_case_is_read_signed_and_taken_note_of_by_the_forms_of_its_page(web: W
     press("communicate-critical", person_id=reader, **told)
     press("acknowledge-critical", critical_id=critical_id, clinician="Dr Roy")
     press("close-critical", critical_id=critical_id, clinician="Dr Roy")
-    page = press("sign", person_id=reader, content_sha256="")
+    assert sign(web, case_id, person_id=reader).status == 201
+    page = web.ask(f"/oncall/case/{case_id}")
     assert "kept" in page.body
     assert "Get the report to the hospital." in page.body
     assert 'id="report-acknowledged"' not in page.body
@@ -319,18 +330,18 @@ def test_an_action_that_is_not_there_is_told_from_a_wrong_one(web: Web) -> None:
     assert web.ask("/oncall/case/night%2F2026-10-24").status in {404, 405, 409}
 
 
-def test_a_program_signs_with_the_hash_of_what_was_signed(web: Web) -> None:
+def test_a_program_signs_a_content_and_never_a_bare_hash(web: Web) -> None:
     case_id = opened(web)
     reader = reader_of(web, case_id)
     call(web, case_id, "claim", person_id=reader, transaction_uid=LOCKED)
 
-    missing = call(web, case_id, "sign", person_id=reader, transaction_uid=LOCKED)
-    wrong = call(web, case_id, "sign", person_id=reader, transaction_uid="2.25.2", content_sha256="a" * 64)
-    right = call(web, case_id, "sign", person_id=reader, transaction_uid=LOCKED, content_sha256="a" * 64)
+    bare = call(web, case_id, "sign", person_id=reader, transaction_uid=LOCKED, content_sha256="a" * 64)
+    wrong = sign(web, case_id, person_id=reader, transaction_uid="2.25.2")
+    right = sign(web, case_id, person_id=reader, transaction_uid=LOCKED)
 
-    assert "content_sha256" in missing.json["errors"]
-    assert wrong.status == 409
-    assert (right.status, right.json["stage"]) == (200, "reported")
+    assert (bare.status, wrong.status, right.status) == (400, 409, 201)
+    assert right.json["version"]["content"]["conclusion"] == "Normal."
+    assert now_in(web, case_id).report.versions[-1].content_hash == right.json["digest"]
 
 
 def test_a_page_of_another_site_cannot_press_a_button(web: Web) -> None:
@@ -541,7 +552,7 @@ class TestTokens:
 
         as_other = call(web, "ours", "park", token=TOKENS["r"], reason="r", person_id=other)
         with_lock = call(web, "ours", "park", token=TOKENS["r"], reason="r", transaction_uid=LOCKED)
-        signed = call(web, "ours", "sign", token=TOKENS["r"], transaction_uid=LOCKED, content_sha256="a" * 64)
+        signed = sign(web, "ours", token=TOKENS["r"], transaction_uid=LOCKED)
 
         assert "person_id" in as_other.json["errors"]
         assert (with_lock.status, signed.status) == (409, 409)
