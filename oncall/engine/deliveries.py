@@ -7,8 +7,8 @@ Invariants
 ----------
 * The cursor moves in the commit of what it brought: no news is missed or told twice, whoever dies when.
 * The alarm runs from the delivery (C9), and from the signature while nothing was delivered: a worker that is dead
-  silences nothing. It ends with the acknowledgement of the newest version by a named clinician; an answer to a page
-  only ends that chain, and the next look begins another.
+  silences nothing. It ends with the acknowledgement of the newest version by a named clinician; neither opening the
+  report nor answering a page ends it, and the ladder goes on to the next person.
 * What was withdrawn after the hospital had it alarms at once.
 """
 

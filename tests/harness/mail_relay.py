@@ -25,6 +25,8 @@ class Relay:
     port: int = 0
     taken: list[tuple[str, EmailMessage]] = field(default_factory=list)
     sessions: int = 0
+    # Every mailbox answers 451 while it is closed.
+    is_closed: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def recipients(self) -> list[str]:
@@ -44,7 +46,7 @@ class Relay:
     ) -> str:
         if address.startswith("refused@"):
             return "550 no such mailbox"
-        if address.startswith("later@"):
+        if self.is_closed or address.startswith("later@"):
             return "451 try again later"
         envelope.rcpt_tos.append(address)
         return "250 OK"
