@@ -44,6 +44,7 @@ _MODULES: Final = {
     "monthly-report": "territory.cli_oncall_figures",
     "billing": "territory.cli_oncall_figures",
     "templates": "territory.cli_oncall_templates",
+    "keys": "territory.cli_oncall_keys",
 }
 _MINUTE: Final = timedelta(minutes=1)
 # A shift lasts no longer than a day and the hour of a clock change.

@@ -38,6 +38,7 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_why(commands)
     _add_evidence(commands)
     _add_templates(commands)
+    _add_keys(commands)
     _add_figures(commands)
     _add_morning_report(commands)
     _add_monthly_report(commands)
@@ -242,6 +243,9 @@ def _add_evidence(commands: _Commands) -> None:
     check.add_argument(
         "--public-key", metavar="KEY", help="the node's: a file (PEM, 32 bytes or hexadecimal), or hexadecimal digits"
     )
+    check.add_argument(
+        "--time-stamp-roots", type=Path, metavar="FILE", help="root certificates (PEM): verify its time stamps too"
+    )
     both = _command(
         commands, "reconcile", "List every difference between two copies of a case's dossier; exit 1 if any."
     )
@@ -249,6 +253,22 @@ def _add_evidence(commands: _Commands) -> None:
     both.add_argument("b", type=Path, metavar="B", help="the other")
     _command(commands, "verify-log", "Prove every log and every anchor; exit 1 and where, when one is broken.")
     _command(commands, "anchor", "Make an anchor over all logs now; the serving node makes one a day by itself.")
+
+
+def _add_keys(commands: _Commands) -> None:
+    summary = "List the keys that have signed reports, make new ones, revoke some."
+    command = commands.add_parser("keys", help=summary, description=summary)
+    actions = command.add_subparsers(dest="keys_command", required=True, metavar="ACTION")
+    shown = _command(actions, "list", "List every key that ever signed here, revoked ones too.")
+    shown.add_argument("--holder", metavar="HOLDER", help='of this person only, or of the "node"')
+    rotate = _command(actions, "rotate", "Make a new key for somebody on this node; the old one signs no more here.")
+    rotate.add_argument("holder", metavar="HOLDER", help='a person\'s identifier, or "node"')
+    revoke = _command(actions, "revoke", "Say that a key signs nothing from now on, anywhere in the territory.")
+    revoke.add_argument("key_id", metavar="KEY", help="its name, as keys list shows it")
+    revoke.add_argument("--reason", required=True, metavar="TEXT", help="why: it is kept beside the key")
+    revoke.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who revokes it (default: %(default)s)"
+    )
 
 
 def _add_templates(commands: _Commands) -> None:
