@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.x509 import Certificate
 from rich.markup import escape
 
 from foundation.clock import Clock
@@ -37,10 +38,12 @@ from oncall.evidence.making import Evidence
 from oncall.evidence.pages import pdf
 from oncall.evidence.pdf_file import dossier_in, is_pdf, pdf_differences
 from oncall.evidence.reconciliation import CopiesUnrelated, reconcile
+from oncall.evidence.stamps import verify_stamps
 from oncall.evidence.verification import DossierUnusable, Verdict, verify
 from oncall.language import Language
 from oncall.notify import Sender
 from oncall.report.signing import NODE, Ed25519Keys
+from oncall.report.time_stamps import Rfc3161TimeStamper, roots_of
 from territory.case_subjects import IndexSubjects
 from territory.cli_oncall_case import log_of
 from territory.cli_oncall_export import write_whole
@@ -50,6 +53,9 @@ from territory.cli_tables import print_rows
 from territory.data_location import location_of
 from territory.oncall_process import SIGNING_KEYS, answer_secret
 from territory.oncall_web.texts_events import event_words, reason_words
+from territory.settings import load
+from territory.settings_model import CONFIGURATION_NAME
+from territory.time_stamp_parts import make_time_stamper
 
 # A PDF has the dossier, its fonts and its pages.
 _PDF_BYTES_MAX: Final = 2 * FILE_BYTES_MAX
@@ -86,7 +92,7 @@ def _evidence(arguments: argparse.Namespace, clock: Clock) -> int:
             Sender(answer_url="", secret=secret),
             worker=f"evidence-{os.getpid()}",
         )
-        maker = Evidence(database, keys, IndexSubjects(database, secret))
+        maker = Evidence(database, keys, IndexSubjects(database, secret), _stamper(arguments))
         actor = Actor(who=arguments.by, role="operator", place="command line")
         dossier = maker.make(engine, case_id, arguments.centre, now, actor=actor)
     content = dossier.data if output.suffix == ".json" else pdf(dossier, keys, Language(arguments.language), words)
@@ -124,7 +130,13 @@ def _verify(arguments: argparse.Namespace, clock: Clock) -> int:
             verdict, found = _verdict(data, file, known)
             if verdict.is_proven and verdict.sections is not None:
                 found += log_differences(connection, verdict.sections)
-    result = {**_about(verdict), "is_proven": not found, "differences": [one.to_json() for one in found]}
+    about = _about(verdict)
+    if arguments.time_stamp_roots is not None and not found and verdict.sections is not None:
+        stamps = verify_stamps(verdict.sections, _roots(arguments.time_stamp_roots))
+        found += stamps.differences
+        sealed_at = None if stamps.sealed_at is None else stamps.sealed_at.isoformat()
+        about |= {"time_stamps": stamps.held, "seal_stamped": sealed_at}
+    result = {**about, "is_proven": not found, "differences": [one.to_json() for one in found]}
     if arguments.json:
         answer(arguments, result, title="")
         return 1 if found else 0
@@ -237,7 +249,7 @@ def _known_keys(database: Database) -> frozenset[bytes]:
 def _anchor(arguments: argparse.Namespace, clock: Clock) -> int:
     keys = _keys(arguments)
     with open_database(arguments) as database:
-        made = Anchors(database, keys).make(clock.now().astimezone(UTC))
+        made = Anchors(database, keys, _stamper(arguments)).make(clock.now().astimezone(UTC))
     statement = made.statement
     result = {
         "number": statement.number,
@@ -263,6 +275,19 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace, Clock], int]]] = {
 
 def _keys(arguments: argparse.Namespace) -> Ed25519Keys:
     return Ed25519Keys(location_of(arguments).data_dir / SIGNING_KEYS)
+
+
+def _stamper(arguments: argparse.Namespace) -> Rfc3161TimeStamper | None:
+    """Return the authority that the place's configuration names, if it has one."""
+    file = arguments.config or location_of(arguments).data_dir / CONFIGURATION_NAME
+    return make_time_stamper(load(file).oncall) if file.exists() else None
+
+
+def _roots(path: Path) -> tuple[Certificate, ...]:
+    try:
+        return roots_of(path.read_bytes())
+    except OSError as error:
+        raise Refused(f"cannot read {path}: {error.strerror}") from error
 
 
 def _key_of(keys: Ed25519Keys) -> dict[str, str]:

@@ -10,7 +10,7 @@ stands for was committed before it (positions are in the order of commits); two 
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select
 
@@ -22,6 +22,7 @@ from oncall.evidence.anchor import Anchor, Leaf, Statement, next_due, root_over,
 from oncall.report.canonical import signature_from_json, signature_to_json
 from oncall.report.signing import NODE, Signer
 from oncall.report.store import keep_key
+from oncall.report.time_stamps import TimeStamper
 from oncall.schema import oncall_anchor, oncall_anchor_leaf, oncall_case_event
 from oncall.strict_json import DocumentInvalid, Value, canonical, parse
 
@@ -32,13 +33,6 @@ RETRY_AFTER: Final = timedelta(minutes=1)
 _LEAVES_AT_ONCE: Final = 1000
 # Times that others may make the next anchor while this one is being made; there are not so many nodes.
 _TRIES_MAX: Final = 5
-
-
-class Stamper(Protocol):
-    """What time-stamps a digest: `oncall.report.time_stamps`."""
-
-    def stamp(self, digest: str) -> bytes:
-        """Return an RFC 3161 answer over a SHA-256 digest in hexadecimal; raises `Unavailable` when there is none."""
 
 
 class AnchorDamaged(Unavailable):
@@ -54,11 +48,11 @@ class Anchors:
         Where the logs are.
     signer : Signer
         Signs as the node.
-    stamper : Stamper, optional
+    stamper : TimeStamper, optional
         Time-stamps each anchor; when it does not answer the anchor is kept without.
     """
 
-    def __init__(self, database: Database, signer: Signer, stamper: Stamper | None = None) -> None:
+    def __init__(self, database: Database, signer: Signer, stamper: TimeStamper | None = None) -> None:
         self._database = database
         self._signer = signer
         self._stamper = stamper

@@ -16,12 +16,12 @@ from oncall.case.event import Actor, CaseId
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType as E
 from oncall.engine.engine import Engine
-from oncall.evidence.anchor_store import Stamper
 from oncall.evidence.dossier import Gathered, Sealed, digest_to_seal, seal
 from oncall.evidence.gathering import SubjectDescriber, gather
 from oncall.report.canonical import signature_from_json
 from oncall.report.signing import Signer
 from oncall.report.store import keep_key
+from oncall.report.time_stamps import TimeStamper
 from oncall.strict_json import Value
 
 
@@ -36,7 +36,7 @@ class Evidence:
         Signs as the node.
     describe : SubjectDescriber, optional
         Says who the patient is; without it a dossier names them by the opaque key alone.
-    stamper : Stamper, optional
+    stamper : TimeStamper, optional
         Time-stamps each seal (RFC 3161); when it does not answer the dossier is sealed without.
     """
 
@@ -45,7 +45,7 @@ class Evidence:
         database: Database,
         signer: Signer,
         describe: SubjectDescriber = lambda _case: None,
-        stamper: Stamper | None = None,
+        stamper: TimeStamper | None = None,
     ) -> None:
         self._database = database
         self._signer = signer
