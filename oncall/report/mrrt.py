@@ -26,21 +26,26 @@ from foundation.errors import Refused
 from oncall.language import Language
 from oncall.reading.board import ExamKind
 from oncall.report.content import Chapter
-from oncall.report.mrrt_controls import EXTENSION, Controls, collapsed, control_document, object_of
-from oncall.report.template import TEMPLATE_ID, TEMPLATE_VERSION, VALUE, Template, escaped
+from oncall.report.mrrt_controls import EXTENSION, Controls, collapsed, control_document, object_of, words_of
+from oncall.report.mrrt_metadata import (
+    DECLARATION,
+    META,
+    codes_of,
+    identifier_of,
+    language_of,
+    metadata_of,
+    origin_of,
+    version_of,
+)
+from oncall.report.template import VALUE, Template, escaped
 from oncall.report.template_documents import FORMAT, templates_from_json
 from oncall.strict_json import Value
 
 FILE_BYTES_MAX: Final = 10 * 1024 * 1024
 """Of one file; published ones have up to 100 kB."""
 
-META: Final = "telegarde.template"
-"""Where `mrrt_export` keeps what MRRT has no word for, of the template as a whole: a JSON object."""
-
 _LEFT_OUT_MAX: Final = 100
 _SHOWN_CHARACTERS_MAX: Final = 60
-# A document type with declarations, or an entity, has no place in HTML5: somebody tries something.
-_DECLARATION: Final = re.compile(rb"<!(?:ENTITY|ELEMENT|ATTLIST|NOTATION)|<!DOCTYPE[^>]*\[", re.IGNORECASE)
 # By LOINC and RadLex code, or by a word of the name.
 _SECTIONS: Final[Sequence[tuple[Chapter, str]]] = (
     (Chapter.CONCLUSION, "19005-8 rid13170 impression conclusion synthèse synthese summary"),
@@ -59,9 +64,25 @@ _BLOCKS: Final = frozenset(
 )
 _HEADINGS: Final = frozenset({"header", "h1", "h2", "h3", "h4", "h5", "h6", "legend", "caption"})
 _CONTROLS: Final = frozenset({"input", "select", "textarea"})
-_SILENT: Final = frozenset({"datalist", "template_attributes", "coded_content"})
+_SILENT: Final = frozenset({"datalist"})
 _UNREAD: Final = frozenset(
-    {"script", "style", "link", "img", "iframe", "object", "embed", "video", "audio", "canvas", "svg", "math", "base"}
+    {
+        "template_attributes",
+        "coded_content",
+        "script",
+        "style",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "video",
+        "audio",
+        "canvas",
+        "svg",
+        "math",
+        "base",
+    }
 )
 
 
@@ -79,12 +100,21 @@ class _LabelText(str):
     __slots__ = ()
 
 
+class _Gap(_LabelText):
+    """Where a box was left out: the words around it say nothing without it."""
+
+    __slots__ = ()
+
+
 @dataclass(kw_only=True, slots=True)
 class _Section:
     chapter: Chapter
     level: int
     name: str
     heading: str = ""
+
+
+_Part = str | dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -96,7 +126,7 @@ class _Reading:
     lines: dict[Chapter, list[Any]] = field(default_factory=lambda: {one: [] for one in Chapter})
     fields: list[dict[str, Any]] = field(default_factory=list)
     sections: list[_Section] = field(default_factory=list)
-    block: list[str | dict[str, Any]] = field(default_factory=list)
+    block: list[_Part] = field(default_factory=list)
 
     def note(self, what: str) -> None:
         if what not in self.left_out:
@@ -135,11 +165,11 @@ def read_mrrt(
     if b"\x00" in content:
         # UTF-16, in which nothing of what follows would be found, or no text at all.
         raise Refused("the file is no text in UTF-8; convert it")
-    if _DECLARATION.search(content):
+    if DECLARATION.search(content):
         raise Refused("the file declares entities or a document type of its own; remove the declarations")
     root = _parsed(content)
-    metadata = _metadata(root)
-    codes, left_out = _codes(root)
+    metadata = metadata_of(root)
+    codes, left_out = codes_of(root)
     reading = _Reading(controls=Controls(root, codes), left_out=left_out)
     body = root.find("body")
     for element in root.iterfind("head/*"):
@@ -150,11 +180,11 @@ def read_mrrt(
     own = object_of(metadata[META], "the template", reading.note) if META in metadata else {}
     document: dict[str, Any] = {
         "format": FORMAT,
-        "template_id": template_id or _identifier(metadata, root),
-        "version": version or _version(metadata),
-        "language": (language or _language(metadata)).value,
+        "template_id": template_id or identifier_of(metadata, root),
+        "version": version or version_of(metadata),
+        "language": (language or language_of(metadata)).value,
         "title": metadata.get("dcterms.title") or collapsed(root.findtext("head/title") or "") or "?",
-        "origin": (own.get("origin") if META in metadata else _origin(metadata)) or None,
+        "origin": (own.get("origin") if META in metadata else origin_of(metadata)) or None,
         "exams": [one.value for one in exams] or own.get("exams", []),
         "modalities": list(modalities) or own.get("modalities", []),
         "chapters": {chapter.value: lines for chapter, lines in reading.lines.items() if lines},
@@ -192,63 +222,6 @@ def _is_utf8(content: bytes) -> bool:
 
 def _is_template(root: html.HtmlElement, metadata: Mapping[str, str]) -> bool:
     return any(name.startswith("dcterms.") for name in metadata) or next(root.iter("section"), None) is not None
-
-
-def _metadata(root: html.HtmlElement) -> dict[str, str]:
-    """Return the metadata by name; of several under one name, the first."""
-    found: dict[str, str] = {}
-    for meta in root.iter("meta"):
-        name = meta.get("name")
-        if name:
-            found.setdefault(name if name == META else name.lower(), meta.get("content", ""))
-    return found
-
-
-def _codes(root: html.HtmlElement) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """Return the code of each identifier that ``coded_content`` has one for, and what was left out of it."""
-    found: dict[str, dict[str, str]] = {}
-    left_out: list[str] = []
-    for script in root.iter("script"):
-        if script.get("type", "").strip().lower() != "text/xml":
-            continue
-        text = (script.text_content() or "").strip().removeprefix("<!--").removesuffix("-->").strip()
-        # Once more: what was not UTF-8 is only now in characters that can be looked at.
-        if _DECLARATION.search(text.encode()) or "<!DOCTYPE" in text.upper():
-            raise Refused("the coded content declares entities or a document type; remove the declarations")
-        # Recovering, because files in circulation leave <code> open; the parser has nothing to expand or fetch.
-        parser = etree.XMLParser(
-            recover=True, resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True
-        )
-        tree = etree.fromstring(text.encode(), parser) if text else None
-        if tree is None:
-            left_out.append("template_attributes: cannot be read as XML")
-            continue
-        for entry in tree.iter("entry"):
-            name = entry.get("origtxt") or entry.get("ORIGTXT") or ""
-            codes = [code for code in entry.iter("code") if code.get("value")]
-            if not name or not codes:
-                continue
-            found[name] = _code(codes[0])
-            if len(codes) > 1:
-                left_out.append(f"codes of {_shown(name)} after the first")
-    return found, left_out
-
-
-_SCHEMES: Final[Mapping[str, str]] = {
-    "LOINC": "LN",
-    "SNOMEDCT": "SCT",
-    "SNOMED": "SCT",
-    "SNOMED-CT": "SCT",
-    "UCUM": "UCUM",
-}
-
-
-def _code(element: Any) -> dict[str, str]:
-    """Return a code as DICOM writes it: RadLex identifiers without their address, schemes by their designator."""
-    scheme = element.get("scheme", "").strip().upper() or "99MRRT"
-    value = element.get("value", "").strip().rsplit("/", 1)[-1]
-    meaning = collapsed(element.get("meaning", "")) or value
-    return {"code": value[:64], "scheme": _SCHEMES.get(scheme, scheme)[:16], "meaning": meaning[:64]}
 
 
 def _walk(body: html.HtmlElement, reading: _Reading) -> None:
@@ -300,7 +273,7 @@ def _enter(element: html.HtmlElement, tag: str, reading: _Reading) -> None:
     elif tag in _CONTROLS:
         document = control_document(element, reading.controls, reading.note)
         if document is not None:
-            reading.block.append(document)
+            reading.block.append(document or _Gap())
 
 
 def _section(element: html.HtmlElement, reading: _Reading) -> _Section:
@@ -330,38 +303,80 @@ def _flush(reading: _Reading) -> None:
     parts, reading.block = reading.block, []
     section = reading.sections[-1] if reading.sections else _Section(chapter=Chapter.RESULTS, level=1, name="")
     fields = [one for one in parts if isinstance(one, dict)]
-    for one in fields:
-        _finish(one, section)
-    sentence = collapsed("".join(escaped(one) if isinstance(one, str) else f"{{{one['field_id']}}}" for one in parts))
-    labels = [one.pop("label_text") for one in fields]
     if not fields:
-        # The label of boxes stands on a line before them.
-        if sentence and not all(isinstance(one, _LabelText) or not collapsed(str(one)) for one in parts):
-            reading.lines[section.chapter].append(sentence)
+        _sentence(parts, section, reading)
         return
+    before = ""
+    for number, one in enumerate(parts):
+        if isinstance(one, str):
+            before = "" if isinstance(one, _LabelText) else before + one
+            continue
+        _finish(one, section, words_of(before).strip(" :;,°"))
+        parts[number + 1 : number + 2] = [_without_unit(following, one) for following in parts[number + 1 : number + 2]]
+        before = ""
+    labels = [one.pop("label_text") for one in fields]
+    is_own = [one.pop("is_own") for one in fields]
     reading.fields.extend(fields)
-    if any(one.pop("is_own") for one in fields):
+    if not any(is_own):
+        _phrase(parts, fields, labels, section, reading)
+
+
+def _sentence(parts: Sequence[_Part], section: _Section, reading: _Reading) -> None:
+    """Keep words without a question as a line of the frame; what only leads to something is none."""
+    texts = [one for one in parts if isinstance(one, str)]
+    words = words_of("".join(one for one in texts if not isinstance(one, _LabelText)))
+    # The label of boxes stands on a line before them.
+    if not words:
         return
-    only = fields[0]
-    own_text = collapsed("".join(one for one in parts if isinstance(one, str)))
-    if len(fields) == 1 and own_text in ("", labels[0], only.get("unit"), f"{labels[0]} {only.get('unit')}".strip()):
-        if not labels[0] and only["kind"] == "text":
-            only["phrase"] = f"{{{VALUE}}}"
-    elif any(one["kind"] == "yes_no" for one in fields):
-        reading.note(f"the words around a box: «{_shown(own_text)}»")
-    elif len(fields) == 1:
-        only["phrase"] = sentence.replace(f"{{{only['field_id']}}}", f"{{{VALUE}}}")
+    if any(isinstance(one, _Gap) for one in texts):
+        reading.note(f"the words around a box: «{_shown(words)}»")
+    elif words.endswith(":"):
+        reading.note(f"heading «{_shown(words)}»")
     else:
+        reading.lines[section.chapter].append(collapsed(escaped("".join(texts))))
+
+
+def _phrase(
+    parts: Sequence[_Part],
+    fields: Sequence[dict[str, Any]],
+    labels: Sequence[str],
+    section: _Section,
+    reading: _Reading,
+) -> None:
+    """Keep the sentence around the questions of a block."""
+    sentence = collapsed("".join(escaped(one) if isinstance(one, str) else f"{{{one['field_id']}}}" for one in parts))
+    own_text = words_of("".join(one for one in parts if isinstance(one, str)))
+    only = fields[0]
+    if any(one["kind"] == "yes_no" for one in fields) or any(isinstance(one, _Gap) for one in parts):
+        around = words_of(" ".join(one for one in parts if isinstance(one, str) and not isinstance(one, _LabelText)))
+        if around and around not in labels:
+            reading.note(f"the words around a box: «{_shown(around)}»")
+    elif len(fields) > 1:
         reading.lines[section.chapter].append(sentence)
+    elif own_text not in ("", labels[0]):
+        only["phrase"] = sentence.replace(f"{{{only['field_id']}}}", f"{{{VALUE}}}")
+    elif not labels[0] and only["kind"] == "text":
+        only["phrase"] = f"{{{VALUE}}}"
 
 
-def _finish(one: dict[str, Any], section: _Section) -> None:
-    """Give a question its chapter, its group, and a label when the file has none for it."""
+def _without_unit(following: _Part, one: dict[str, Any]) -> _Part:
+    """Return what follows a measurement without its unit, that the answer is written with."""
+    unit = one.get("unit", "")
+    if not unit or not isinstance(following, str):
+        return following
+    text = following.lstrip(" \t\r\n\u00a0")
+    return text[len(unit) :] if text.lower().startswith(unit.lower()) else following
+
+
+def _finish(one: dict[str, Any], section: _Section, before: str) -> None:
+    """Give a question its chapter, its group, and, when the file has no label for it, the words before it."""
     one["chapter"] = section.chapter.value
-    heading = section.heading or section.name
+    heading = words_of(section.heading or section.name).rstrip(" :")
     if section.level > 1 and heading and "group" not in one:
-        one["group"] = heading.rstrip(" :")
-    one["label"] = one["label"] or heading.rstrip(" :") or one["field_id"]
+        one["group"] = heading
+    name = one.pop("name_text")
+    is_chapter = one["kind"] == "text" and heading
+    one["label"] = one["label"] or before or (heading if is_chapter else name) or heading or one["field_id"]
 
 
 def _ordered(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -370,29 +385,6 @@ def _ordered(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if not all(isinstance(one, int) for one in numbers):
         return fields
     return [one for _, one in sorted(zip(numbers, fields, strict=True), key=lambda pair: pair[0])]
-
-
-def _identifier(metadata: Mapping[str, str], root: html.HtmlElement) -> str:
-    own = metadata.get("dcterms.identifier") or metadata.get("dcterms.title") or root.findtext("head/title") or ""
-    short = re.sub(r"[^a-z0-9]+", "-", own.lower().removeprefix("http://www.radreport.org/")).strip("-")
-    return own if TEMPLATE_ID.fullmatch(own) else short[-36:].strip("-") or "imported"
-
-
-def _version(metadata: Mapping[str, str]) -> str:
-    own = (metadata.get("dcterms.hasversion") or metadata.get("dcterms.date") or "").strip()
-    return own if TEMPLATE_VERSION.fullmatch(own) else re.sub(r"[^0-9A-Za-z.]+", "-", own).strip("-.")[:24] or "1"
-
-
-def _language(metadata: Mapping[str, str]) -> Language:
-    own = metadata.get("dcterms.language", "").strip().lower()[:2]
-    if own not in {one.value for one in Language}:
-        raise Refused(f"the file's language is {own or 'not said'}; French and English are read: say which it is")
-    return Language(own)
-
-
-def _origin(metadata: Mapping[str, str]) -> str:
-    keys = ("identifier", "creator", "publisher", "rights", "license")
-    return "; ".join(text for key in keys if (text := collapsed(metadata.get(f"dcterms.{key}", ""))))[:2_000]
 
 
 def _shown(text: str) -> str:

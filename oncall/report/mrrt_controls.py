@@ -54,6 +54,18 @@ def object_of(text: str | None, what: str, note: Note) -> dict[str, Any]:
     return found
 
 
+def words_of(text: str) -> str:
+    """Return a text as it is read, without the spaces that only move things: a no-break space alone is no word."""
+    return collapsed(text.replace("\u00a0", " "))
+
+
+def _is_free_label(element: html.HtmlElement | None) -> bool:
+    """Say whether an element is a label that says of no control that it is its own."""
+    if element is None or element.tag != "label" or element.get("for"):
+        return False
+    return next(element.iter("input", "select", "textarea"), None) is None
+
+
 class Controls:
     """What has to be known of a whole file to read one control: labels, groups of boxes, lists, codes."""
 
@@ -65,6 +77,8 @@ class Controls:
         self._groups: defaultdict[tuple[str, str], list[html.HtmlElement]] = defaultdict(list)
         self._done: set[tuple[str, str]] = set()
         self._ids: set[str] = {VALUE}
+        self._box_labels: dict[html.HtmlElement, str] = {}
+        self._taken: set[html.HtmlElement] = set()
         # Boxes are kept: an element of lxml is the same object only as long as somebody holds it.
         for label in root.iter("label"):
             self._labels.setdefault(label.get("for", ""), label.text_content())
@@ -77,14 +91,14 @@ class Controls:
         for box in root.iter("input"):
             if self._group_key(box)[1]:
                 self._groups[self._group_key(box)].append(box)
+            if box.get("type", "").strip().lower() in ("checkbox", "radio"):
+                self._box_labels[box] = self._box_label(box)
 
     def is_beside(self, element: html.HtmlElement) -> bool:
         """Say whether an element is the label of a control, or of a group of boxes, that stands elsewhere."""
-        return (
-            element.tag == "label"
-            and element.get("for", "") in self._labelled
-            and next(element.iter("input", "select", "textarea"), None) is None
-        )
+        if element.tag != "label" or next(element.iter("input", "select", "textarea"), None) is not None:
+            return False
+        return element.get("for", "") in self._labelled or element in self._taken
 
     def is_around_box(self, element: html.HtmlElement | None) -> bool:
         """Say whether an element is a label with one of several boxes in it: its text is that of a choice."""
@@ -104,15 +118,38 @@ class Controls:
         return self._groups[key]
 
     def label_for(self, name: str) -> str:
-        """Return the label for an identifier; empty when none is."""
+        """Return the label for a group of boxes; empty when none is."""
         return self._labels.get(name, "") if name else ""
 
     def label_of(self, element: html.HtmlElement) -> str:
-        """Return the label as it stands in the file: beside the control, or around it."""
+        """Return the label as it stands in the file: for the control, around it, or of a box beside it."""
+        if element in self._box_labels:
+            return self._box_labels[element]
         label = self._labels.get(element.get("id", "")) if element.get("id") else None
         if label is None and element.getparent() is not None and element.getparent().tag == "label":
             label = element.getparent().text_content()
         return label or ""
+
+    def _box_label(self, box: html.HtmlElement) -> str:
+        """Return what a box says when it is ticked; empty when the words around it could be another's."""
+        label = self.label_of(box)
+        if label:
+            return label
+        before, after = box.getprevious(), box.getnext()
+        text_before = (before.tail if before is not None else box.getparent().text) or ""
+        if _is_free_label(before) and before not in self._taken and not words_of(text_before):
+            self._taken.add(before)
+            return str(before.text_content())
+        if words_of(text_before):
+            # "right [] left []": what stands behind a box may be the next one's.
+            return ""
+        if words_of(box.tail or ""):
+            self.with_own_tail.add(box)
+            return str(box.tail)
+        if _is_free_label(after):
+            self._taken.add(after)
+            return str(after.text_content())
+        return ""
 
     def new_id(self, wanted: str) -> str:
         """Return a field identifier near to what the file calls it, that no other field has."""
@@ -132,10 +169,12 @@ class Controls:
 
 
 def control_document(element: html.HtmlElement, controls: Controls, note: Note) -> dict[str, Any] | None:
-    """Return the field of a control, None for what asks nothing or was asked by the first box of its group.
+    """Return the field of a control: None for what asks nothing or was asked by the first box of its group.
 
-    ``label_text`` is the label as it stands in the file, and ``is_own`` says that the field was exported from here;
-    both are to be taken out again.
+    An empty one stands for a box that was left out, because nobody could say what it asks.
+
+    ``label_text`` is the label as it stands in the file, ``name_text`` what its name says, and ``is_own`` says that the
+    field was exported from here; all three are to be taken out again.
     """
     kind = (element.get("type") or "text").strip().lower()
     if element.tag == "input" and kind in _NO_QUESTIONS:
@@ -147,7 +186,10 @@ def control_document(element: html.HtmlElement, controls: Controls, note: Note) 
         group = controls.group_of(element)
         if group == []:
             return None
-        found = _group(group, kind, controls, note) if group else _box(element, controls)
+        boxed = _group(group, kind, controls, note) if group else _box(element, controls, note)
+        if boxed is None:
+            return {}
+        found = boxed
     elif element.tag == "select":
         several = element.get("multiple") is not None
         found = _list(list(element.iter("option")), "choices" if several else "choice", controls, note)
@@ -163,24 +205,27 @@ def control_document(element: html.HtmlElement, controls: Controls, note: Note) 
 
 def _asked(element: html.HtmlElement, found: dict[str, Any], controls: Controls, note: Note) -> dict[str, Any]:
     """Return a field with its identifier, label, code and what an export said of it."""
-    raw_label = collapsed(found.pop("label_text", "") or controls.label_of(element))
-    name = element.get("id") or element.get("name") or raw_label
+    in_group = "label_text" in found
+    raw_label = words_of(found.pop("label_text", "") if in_group else controls.label_of(element))
+    name = (not in_group and element.get("id")) or element.get("name") or element.get("id") or raw_label
     own = object_of(element.get(EXTENSION), "a field", note)
     field_id = own.get("field_id")
     if isinstance(field_id, str):
         controls.new_id(field_id)
     else:
         field_id = controls.new_id(name)
-    fallback = element.get("title") or (element.get("name") or "").replace("_", " ")
     document = {
         "field_id": field_id,
-        "label": raw_label.rstrip(" :") or collapsed(fallback),
+        "label": raw_label.rstrip(" :") or words_of(element.get("title", "")),
         **found,
         "is_required": (element.get("data-field-completion-action") or "").upper() in ("ALERT", "PROHIBIT"),
         "label_text": raw_label,
+        "name_text": words_of((element.get("name") or "").replace("_", " ")),
         "is_own": bool(own),
     }
-    code = controls.codes.get(element.get("id", ""))
+    code = controls.codes.get(element.get("id", "")) or (
+        controls.codes.get(element.get("name", "")) if in_group else None
+    )
     if code is not None:
         document["concept"] = code
     for key in own.keys() - _OWN_KEYS:
@@ -214,11 +259,13 @@ def _with_default(found: dict[str, Any], value: str) -> dict[str, Any]:
     return found | {"default": value} if value.strip() else found
 
 
-def _box(element: html.HtmlElement, controls: Controls) -> dict[str, Any]:
+def _box(element: html.HtmlElement, controls: Controls, note: Note) -> dict[str, Any] | None:
+    own = object_of(element.get(EXTENSION), "a field", note)
+    if not own and not words_of(controls.label_of(element)) and not words_of(element.get("title", "")):
+        # A yes to nobody knows what is worse than no question.
+        note("a box whose label cannot be told from the words around it")
+        return None
     found: dict[str, Any] = {"kind": "yes_no"}
-    if not controls.label_of(element) and collapsed(element.tail or ""):
-        controls.with_own_tail.add(element)
-        found["label_text"] = element.tail
     if element.get("checked") is not None:
         found["default"] = True
     return found
@@ -226,24 +273,20 @@ def _box(element: html.HtmlElement, controls: Controls) -> dict[str, Any]:
 
 def _group(boxes: list[html.HtmlElement], kind: str, controls: Controls, note: Note) -> dict[str, Any]:
     """Return the field of boxes with one name, with the label of what is around them."""
-    options = []
-    for box in boxes:
-        label = collapsed(controls.label_of(box))
-        if not label:
-            controls.with_own_tail.add(box)
-            label = collapsed(box.tail or "")
-        options.append((box, label or collapsed(box.get("value", ""))))
+    options = [(box, words_of(controls.label_of(box)) or words_of(box.get("value", ""))) for box in boxes]
     found = _choices(options, "choices" if kind == "checkbox" else "choice", "checked", controls, note)
     name = boxes[0].get("name", "")
-    found["label_text"] = controls.label_for(name) or name.replace("_", " ")
+    found["label_text"] = controls.label_for(name)
     return found
 
 
 def _list(options: list[html.HtmlElement], kind: str, controls: Controls, note: Note) -> dict[str, Any]:
     # What is seen is what is meant: in circulation are files whose values say something else.
-    offered = [(one, collapsed(one.text_content()) or collapsed(one.get("value", ""))) for one in options]
-    # An option without a value stands for no answer.
+    offered = [(one, words_of(one.text_content()) or words_of(one.get("value", ""))) for one in options]
+    # An option without a value, and a first one of dashes, stand for no answer.
     offered = [(one, label) for one, label in offered if label and one.get("value", label).strip()]
+    if len(offered) > 1 and not offered[0][1].strip("-–.… ?"):
+        offered = offered[1:]
     return _choices(offered, kind, "selected", controls, note)
 
 

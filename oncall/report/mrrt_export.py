@@ -19,8 +19,8 @@ from lxml.html import builder
 
 from oncall.language import Language
 from oncall.report.content import Chapter, CodedConcept
-from oncall.report.mrrt import META
 from oncall.report.mrrt_controls import EXTENSION, collapsed
+from oncall.report.mrrt_metadata import META
 from oncall.report.template import Choice, Field, FieldKind, Line, Template, placeholders
 from oncall.report.template_documents import template_to_json
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from foundation.errors import Refused
 from oncall.language import Language
@@ -50,8 +51,8 @@ def test_a_file_as_radreport_writes_them_is_read_and_what_is_not_is_said() -> No
         "Axial images were reviewed {{on two windows}}.", "Seen by {who} at {when} on {day}.",
     ]  # fmt: skip
     assert (fields["t1"].chapter, fields["t1"].is_required) == (Chapter.INDICATION, True)
-    assert [one.label for one in fields["checkbox_1_0"].choices] == ["with intravenous contrast", "low dose"]
-    assert (fields["checkbox_1_0"].label, fields["checkbox_1_0"].default) == ("Technique", ("iv",))
+    assert [one.label for one in fields["checkbox_1"].choices] == ["with intravenous contrast", "low dose"]
+    assert (fields["checkbox_1"].label, fields["checkbox_1"].default) == ("Technique", ("iv",))
     lungs = fields["selection_list_1"]
     assert lungs.concept == CodedConcept(code="RID1301", scheme="RADLEX", meaning="lung")
     assert [one.label for one in lungs.choices] == ["Normal.", "Abnormal."]
@@ -173,6 +174,26 @@ def test_what_is_no_template_is_refused(content: bytes) -> None:
         read_mrrt(content, language=Language.FRENCH)
 
 
+@settings(max_examples=150)
+@given(st.data())
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+    content = bytearray((FILES / data.draw(st.sampled_from(["radreport_style.html", "ihe_style.html"]))).read_bytes())
+    for _ in range(data.draw(st.integers(1, 6))):
+        start = data.draw(st.integers(0, len(content)))
+        end = data.draw(st.integers(start, min(len(content), start + 200)))
+        content[start:end] = data.draw(
+            st.sampled_from(
+                [b"", b"<", b">", b'"', b"<p>", b"</section>", b"<section>", b"<input id=x>", b"{", b"\xff", b"&#0;"]
+            )
+        )
+
+    try:
+        imported = read_mrrt(bytes(content), language=Language.FRENCH)
+    except (Refused, DocumentInvalid):
+        return
+    assert read_mrrt(write_mrrt(imported.template)).template == imported.template
+
+
 def test_another_language_is_refused_unless_somebody_says_which_it_is() -> None:
     german = section("<p>Befund</p>").replace(b'content="en"', b'content="de"')
 
@@ -192,6 +213,36 @@ def test_words_around_a_box_are_said_to_be_left_out() -> None:
 
     assert [one.field_id for one in imported.template.fields] == ["a", "b"]
     assert any("the words around a box" in one for one in imported.left_out)
+
+
+def test_a_box_takes_the_label_beside_it_and_is_left_out_when_it_could_be_anothers() -> None:
+    box = '<input type="checkbox">'
+    imported = read_mrrt(
+        section(
+            f"<p>{box}<label>central</label>&nbsp;{box}<label>lobar</label></p><p><label>webs</label>{box}</p>"
+            f"<p>{box} effusion</p><p>Upper lobe&nbsp;right:{box}&nbsp;left:{box}</p><p>Heart:</p>"
+        )
+    )
+
+    assert [one.label for one in imported.template.fields] == ["central", "lobar", "webs", "effusion"]
+    assert imported.template.lines == ()
+    assert imported.left_out == (
+        "a box whose label cannot be told from the words around it",
+        "the words around a box: «Upper lobe right: left:»",
+        "heading «Heart:»",
+    )
+
+
+def test_a_measurement_is_not_followed_by_its_unit_twice() -> None:
+    field = only_field(section('<p>D-dimer: <input type="number" id="d" data-field-units="mg/l">&nbsp;mg/l FEU</p>'))
+
+    assert (field.label, field.phrase) == ("D-dimer", "D-dimer: {value} FEU")
+
+
+def test_a_first_choice_of_dashes_is_no_answer() -> None:
+    field = only_field(section("<p><select title='PE'><option>-</option><option>yes</option></select></p>"))
+
+    assert [one.label for one in field.choices] == ["yes"]
 
 
 def test_controls_of_one_identifier_are_two_questions() -> None:
