@@ -192,7 +192,7 @@ def _exam_rows(source: DocumentSource) -> tuple[Row, ...]:
         if study.accession_number:
             rows.append(("accession_number", study.accession_number))
     requester = ", ".join(part for part in (exam.requester, exam.requester_service) if part)
-    rows += [("requester", requester), ("referring_physician", exam.referring_physician)]
+    rows += [("requester", requester), ("referring_physician", displayed(exam.referring_physician)[0])]
     return tuple(Row(label=text(key, language), value=value) for key, value in rows if value)
 
 

@@ -43,10 +43,12 @@ def displayed(name: str, *, is_shown: Callable[[str], bool] = lambda _text: True
 def as_pn(plain_name: str) -> str:
     """Return a professional's plain name ("Dr Anne-Lise Martin") as a PN.
 
-    The last word is taken for the family name, which is a guess that only the order of components depends on; a title
-    at the front is the prefix. Characters that have a meaning in a PN become spaces, and a name too long is cut.
+    A name that has components already is kept. Otherwise the last word is taken for the family name, which is a guess
+    that only the order of components depends on, and a title at the front is the prefix; a name too long is cut.
     """
-    words = "".join(" " if character in "\\^=" or ord(character) < 0x20 else character for character in plain_name)
+    if "^" in plain_name:
+        return "".join(" " if character == "\\" or ord(character) < 0x20 else character for character in plain_name)
+    words = "".join(" " if character in "\\=" or ord(character) < 0x20 else character for character in plain_name)
     prefix: list[str] = []
     rest = words.split()
     while len(rest) > 1 and rest[0].lower() in _TITLES:

@@ -70,7 +70,7 @@ class ExamFacts:
 
     ``time_zone`` is IANA: instants are printed in the hospital's local time. ``finess`` is the legal number of the
     site; ``referring_rpps`` is a number of the register. ``referring_physician`` and ``requester`` are plain names
-    ("Dr Anne Martin").
+    ("Dr Anne Martin"); the first may be a DICOM PN, as the study has it.
     """
 
     site_name: str
