@@ -20,11 +20,12 @@ from oncall.report_documents.source import DocumentSource, ExamFacts, ExaminedSt
 from tests.harness.report_night import ReportNight
 from tests.harness.small_territory import at
 
-STUDY = "1.2.3"
+STUDY = "2.25.1"
+"""Of the key image of `tests.harness.reports.content`."""
 
 
 def describe(_: SignedVersion) -> Described:
-    """Return the patient and the exam of `tests.harness.data_sets.image`."""
+    """Return a patient and an exam."""
     subject = Subject(name="Doe^Jane", patient_id="P1", issuer="NORTH", birth_date=date(1970, 1, 2), sex="F")
     studies = (ExaminedStudy(study_instance_uid=STUDY, modality="CT", accession_number="A1"),)
     return subject, ExamFacts(site_name="CH North", time_zone="Europe/Paris", studies=studies)
