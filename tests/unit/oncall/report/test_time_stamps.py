@@ -101,7 +101,7 @@ def test_settings_that_prove_nothing_are_refused(authority: Authority) -> None:
     with pytest.raises(Refused, match="root certificates"):
         Rfc3161TimeStamper("https://tsa.example.org", ())
     with pytest.raises(Refused, match="http or https"):
-        Rfc3161TimeStamper("file:///etc/passwd", roots_of(authority.roots))
+        Rfc3161TimeStamper("ftp://tsa.example.org", roots_of(authority.roots))
     with pytest.raises(Refused, match="no PEM"):
         roots_of(b"nothing")
     with pytest.raises(ValueError, match="32 bytes"):
