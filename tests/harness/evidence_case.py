@@ -28,8 +28,9 @@ from oncall.report.content import Dose, ReportContent
 from oncall.report.signing import Ed25519Keys
 from oncall.report.version import Author, ReportVersion, SeenStudy, SignedVersion, VersionKind
 from oncall.report_documents.source import Subject
+from oncall.roster_publication import publish_roster
 from oncall.schema import oncall_report_document
-from tests.harness.small_territory import BEGIN, at, directory, engine, ready_case
+from tests.harness.small_territory import BEGIN, at, directory, engine, ready_case, roster
 
 CASE: Final = CaseId("C1")
 UID: Final = "1.2.9"
@@ -127,6 +128,7 @@ def place(database: Database, directory_of_keys: Path) -> Place:
     """Return an empty node in a database that has its tables."""
     with database.write(durable=True) as connection:
         publish_directory(connection, directory(), by="admin", now=BEGIN)
+        publish_roster(connection, roster(), directory(), by="admin", now=BEGIN)
     return Place(database=database, keys=Ed25519Keys(directory_of_keys), engine=engine(SqlStore(database)))
 
 
