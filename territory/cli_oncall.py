@@ -45,6 +45,8 @@ _MODULES: Final = {
     "billing": "territory.cli_oncall_figures",
     "templates": "territory.cli_oncall_templates",
     "keys": "territory.cli_oncall_keys",
+    "deliveries": "territory.cli_oncall_deliveries",
+    "authorise": "territory.cli_oncall_deliveries",
 }
 _MINUTE: Final = timedelta(minutes=1)
 # A shift lasts no longer than a day and the hour of a clock change.

@@ -15,6 +15,8 @@ TEMPLATE_FORMATS: Final = ("json", "mrrt")
 LANGUAGES: Final = ("fr", "en")
 EXAMS: Final = ("stroke", "wbct", "head", "abdo", "chest", "msk")
 FIGURES_BY: Final = ("site", "class", "period", "provider", "reader")
+RECIPIENTS: Final = ("treating_physician", "other_physician")
+REPORT_CHANNELS: Final = ("email", "dicom", "hl7")
 SWAP_ACTIONS: Final = ("request", "accept", "release", "approve", "refuse", "withdraw", "list")
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -43,6 +45,8 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_morning_report(commands)
     _add_monthly_report(commands)
     _add_billing(commands)
+    _add_deliveries(commands)
+    _add_authorise(commands)
 
 
 def _command(commands: _Commands, name: str, summary: str) -> argparse.ArgumentParser:
@@ -356,3 +360,25 @@ def _add_billing(commands: _Commands) -> None:
     )
     command.add_argument("--month", required=True, metavar="MONTH", help="like 2026-11")
     command.add_argument("--output", type=Path, required=True, metavar="FILE", help="the table (CSV)")
+
+
+def _add_deliveries(commands: _Commands) -> None:
+    command = _command(
+        commands, "deliveries", "List reports that have not reached somebody, with why and when next; exit 1 if any."
+    )
+    command.add_argument("--case", metavar="CASE", help="every delivery of this case instead")
+    change = command.add_mutually_exclusive_group()
+    change.add_argument("--retry", metavar="DELIVERY", help="try this delivery at once")
+    change.add_argument("--give-up", metavar="DELIVERY", help="try this delivery no more")
+    command.add_argument("--by", metavar="NAME", help="who decides it")
+
+
+def _add_authorise(commands: _Commands) -> None:
+    command = _command(commands, "authorise", "Record that the patient lets one more physician have the reports.")
+    command.add_argument("case", metavar="CASE")
+    command.add_argument("--recipient", metavar="ID", required=True, help="the physician, such as their RPPS number")
+    command.add_argument("--by", metavar="NAME", required=True, help="who asked the patient")
+    command.add_argument("--kind", choices=RECIPIENTS, default=RECIPIENTS[0])
+    command.add_argument("--channel", choices=REPORT_CHANNELS, default=REPORT_CHANNELS[0])
+    command.add_argument("--address", metavar="ADDRESS", help="a mailbox, an AE title or an HL7 destination")
+    command.add_argument("--revoke", action="store_true", help="the patient takes it back")
