@@ -15,6 +15,7 @@ Definitions
 Sources: domain reference, sections 3.4 and 4.3.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,7 +23,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from foundation.errors import Refused
 from foundation.instants import microseconds
@@ -173,68 +174,88 @@ _NUMBERS: Final = (
     *(f"c{number}_us" for number in range(1, 10)),
     *(f"c{number}_due_us" for number in range(1, 10)),
 )  # fmt: skip
-_TEXTS: Final = ("case_id", "outcome", "site_id", "period", "provider_id", "reader_id", "cause")
+_TEXTS: Final = ("outcome", "site_id", "period", "provider_id", "reader_id", "cause")
 # Of integers that may be missing; no instant or duration of ours is so small.
-_MISSING: Final = np.iinfo(np.int64).min
+_MISSING: Final = -(2**63)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """The columns of the rows of a query, as arrays of one length; what is missing is `_MISSING`."""
+    """The columns of the rows of a query, as arrays of one length; a number that is missing is `_MISSING`.
+
+    Texts are kept as places in ``keys``, which are sorted: few texts come again and again.
+    """
 
     numbers: Mapping[str, Any]
     texts: Mapping[str, Any]
+    keys: Mapping[str, tuple[str, ...]]
+    case_ids: Any
     count: int
 
     @classmethod
     def load(cls, connection: Connection, query: FigureQuery) -> "Rows":
         """Read them."""
         column = oncall_case_figure.c
-        names = (*_NUMBERS, *_TEXTS)
-        wanted = select(*(column[name] for name in names)).where(
-            column.counted_at_us >= microseconds(query.since), column.counted_at_us < microseconds(query.until)
-        )
+        wanted = select(
+            *(func.coalesce(column[name], _MISSING) for name in _NUMBERS),
+            *(column[name] for name in _TEXTS),
+            column.case_id,
+        ).where(column.counted_at_us >= microseconds(query.since), column.counted_at_us < microseconds(query.until))
         if query.sites:
             wanted = wanted.where(column.site_id.in_(sorted(query.sites)))
-        found = [tuple(row) for row in connection.execute(wanted)]
-        columns = list(zip(*found, strict=True)) if found else [()] * len(names)
-        numbers = {
-            name: np.array([_MISSING if value is None else value for value in values], dtype=np.int64)
-            for name, values in zip(_NUMBERS, columns, strict=False)
-        }
-        texts = {
-            name: np.array(values, dtype=object) for name, values in zip(_TEXTS, columns[len(_NUMBERS) :], strict=True)
-        }
-        return cls(numbers=numbers, texts=texts, count=len(found))
+        found = connection.execute(wanted).all()
+        columns: list[Sequence[Any]] = (
+            list(zip(*found, strict=True)) if found else [()] * (len(_NUMBERS) + len(_TEXTS) + 1)
+        )
+        texts, keys = {}, {}
+        for name, values in zip(_TEXTS, columns[len(_NUMBERS) : -1], strict=True):
+            keys[name] = tuple(sorted(set(values)))
+            place = {key: number for number, key in enumerate(keys[name])}
+            texts[name] = np.fromiter(map(place.__getitem__, values), dtype=np.int64, count=len(found))
+        return cls(
+            numbers={
+                name: np.array(values, dtype=np.int64)
+                for name, values in zip(_NUMBERS, columns[: len(_NUMBERS)], strict=True)
+            },
+            texts=texts,
+            keys=keys,
+            case_ids=np.array(columns[-1], dtype=object),
+            count=len(found),
+        )
 
     def only(self, chosen: Any) -> "Rows":
         """Return the rows at a mask or at indices."""
+        case_ids = self.case_ids[chosen]
         return Rows(
             numbers={name: values[chosen] for name, values in self.numbers.items()},
             texts={name: values[chosen] for name, values in self.texts.items()},
-            count=int(np.count_nonzero(chosen)) if chosen.dtype == bool else len(chosen),
+            keys=self.keys,
+            case_ids=case_ids,
+            count=len(case_ids),
         )
+
+    def counts(self, name: str) -> Mapping[str, int]:
+        """Return how often each text of a column comes."""
+        found = np.bincount(self.texts[name], minlength=len(self.keys[name])).tolist()
+        return {key: number for key, number in zip(self.keys[name], found, strict=True) if number}
 
 
 def summarise(rows: Rows, query: FigureQuery, now: datetime, *, causes: Mapping[str, Cause]) -> Summary:
     """Return the figures of rows; pure."""
     now_us = microseconds(now)
-    outcome = rows.texts["outcome"]
-    elsewhere = (outcome == Outcome.MERGED.value) | (outcome == Outcome.MOVED.value)
-    counted = rows.only(~elsewhere)
-    names, numbers = np.unique(outcome.astype(str), return_counts=True)
+    elsewhere = [place for place, key in enumerate(rows.keys["outcome"]) if Outcome(key) in _ELSEWHERE]
+    counted = rows.only(~np.isin(rows.texts["outcome"], elsewhere))
     groups = {
         dimension: _groups(counted, dimension, now_us, causes)
         for dimension in query.by
         if dimension != "reader" or query.shows_readers
     }
+    outcomes = {Outcome(name): number for name, number in rows.counts("outcome").items()}
     return Summary(
         query=query,
         now=now,
         cases=rows.count,
-        outcomes=MappingProxyType(
-            {Outcome(name): int(number) for name, number in zip(names.tolist(), numbers.tolist(), strict=True)}
-        ),
+        outcomes=MappingProxyType(outcomes),
         hour=_hour(counted, now_us, causes),
         clocks=_clocks(counted, now_us),
         reassigned=int(np.count_nonzero(counted.numbers["assignments"] > 1)),
@@ -253,19 +274,22 @@ def distribution(values_us: Any) -> Distribution:
     )
 
 
+_ELSEWHERE: Final = frozenset({Outcome.MERGED, Outcome.MOVED})
 _KEYS: Final = {"site": "site_id", "period": "period", "provider": "provider_id", "reader": "reader_id"}
 
 
 def _groups(rows: Rows, dimension: str, now_us: int, causes: Mapping[str, Cause]) -> tuple[Group, ...]:
     if dimension == "class":
-        values = np.char.add("P", rows.numbers["urgency"].astype(str)) if rows.count else np.array([], dtype=str)
+        places, keys = rows.numbers["urgency"], [f"P{number}" for number in range(4)]
     else:
-        values = rows.texts[_KEYS[dimension]].astype(str)
-    keys, places = np.unique(values, return_inverse=True)
+        places, keys = rows.texts[_KEYS[dimension]], list(rows.keys[_KEYS[dimension]])
     found = []
-    for number, key in enumerate(keys.tolist()):
+    for number in np.unique(places).tolist():
         mine = rows.only(np.flatnonzero(places == number))
-        found.append(Group(key=key, cases=mine.count, hour=_hour(mine, now_us, causes), clocks=_clocks(mine, now_us)))
+        group = Group(
+            key=keys[number], cases=mine.count, hour=_hour(mine, now_us, causes), clocks=_clocks(mine, now_us)
+        )
+        found.append(group)
     return tuple(sorted(found, key=_order)) if dimension == "period" else tuple(found)
 
 
@@ -321,23 +345,20 @@ def _is_overdue(rows: Rows, now_us: int) -> Any:
 
 
 def _worst_site(rows: Rows, in_time: Any, is_decided: Any) -> tuple[SiteId | None, Share | None]:
-    sites, places = np.unique(rows.texts["site_id"][is_decided].astype(str), return_inverse=True)
-    if not len(sites):
+    sites, keys = rows.texts["site_id"], rows.keys["site_id"]
+    of = np.bincount(sites[is_decided], minlength=len(keys))
+    if not of.any():
         return None, None
-    of = np.bincount(places, minlength=len(sites))
-    count = np.bincount(places, weights=in_time[is_decided], minlength=len(sites))
+    count = np.bincount(sites[in_time], minlength=len(keys))
     # A hospital of three cases is not the worst because one of them was late, unless there are only such.
     enough = of >= SHARE_OF_MIN if (of >= SHARE_OF_MIN).any() else of > 0
-    place = int(np.argmin(np.where(enough, count / of, 2.0)))
-    return SiteId(str(sites[place])), Share(count=int(count[place]), of=int(of[place]))
+    place = int(np.argmin(np.where(enough, count / np.maximum(of, 1), 2.0)))
+    return SiteId(keys[place]), Share(count=int(count[place]), of=int(of[place]))
 
 
 def _breaches(rows: Rows, breached: Any, causes: Mapping[str, Cause]) -> Mapping[Cause, int]:
-    found: dict[Cause, int] = {}
-    pairs: Sequence[tuple[str, str]] = list(
-        zip(rows.texts["case_id"][breached], rows.texts["cause"][breached], strict=True)
-    )
-    for case_id, own in pairs:
-        cause = causes.get(case_id) or (Cause(own) if own else Cause.WAITING)
-        found[cause] = found.get(cause, 0) + 1
+    own = [Cause(key) if key else Cause.WAITING for key in rows.keys["cause"]]
+    found: Counter[Cause] = Counter()
+    for case_id, place in zip(rows.case_ids[breached].tolist(), rows.texts["cause"][breached].tolist(), strict=True):
+        found[causes.get(case_id, own[place])] += 1
     return MappingProxyType({cause: found[cause] for cause in Cause if cause in found})
