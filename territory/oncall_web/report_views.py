@@ -52,6 +52,7 @@ class Heading:
     left_s: float | None
     is_blocked: bool
     alarms: tuple[str, ...] = ()
+    criticals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +133,8 @@ def heading(case: Case, eyes: Eyes, now: datetime, title: str, *, alarms: Sequen
         line=" · ".join(part for part in parts if part),
         left_s=None if hour is None or hour.stopped_at is not None else hour.left_s(now),
         is_blocked=case.identity.state is IdentityState.BLOCKED,
-        alarms=(*alarms, *_criticals(case, eyes)),
+        alarms=tuple(alarms),
+        criticals=tuple(_criticals(case, eyes)),
     )
 
 

@@ -99,9 +99,10 @@ class Web:
         token: str = "",
         is_json: bool = False,
         language: str = "en",
+        raw: bool = False,
         **headers: str,
     ) -> Answer:
-        """Send one request; a body makes it a POST."""
+        """Send one request; a body makes it a POST. Of a `raw` answer every byte is a character."""
         body = None if sent is None else (json.dumps(sent) if is_json else urllib.parse.urlencode(sent)).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=body)
         request.add_header("Accept-Language", language)
@@ -113,7 +114,7 @@ class Web:
             request.add_header(name.replace("_", "-"), value)
         try:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=20) as answer:
-                return _answer(answer)
+                return _answer(answer, raw=raw)
         except urllib.error.HTTPError as error:
             with error:
                 return _answer(error)
@@ -123,9 +124,9 @@ class Web:
         self.engine.run_due(self.clock.now())
 
 
-def _answer(answer: "HTTPResponse | urllib.error.HTTPError") -> Answer:
+def _answer(answer: "HTTPResponse | urllib.error.HTTPError", *, raw: bool = False) -> Answer:
     headers = {name.lower(): value for name, value in answer.headers.items()}
-    return Answer(answer.status or 0, headers, answer.read().decode())
+    return Answer(answer.status or 0, headers, answer.read().decode("latin-1" if raw else "utf-8"))
 
 
 def demo_in_force() -> InForce:
