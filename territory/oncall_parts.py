@@ -118,7 +118,7 @@ class OncallParts:
         rules = PublishedRules(database)
         describe = IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
         keys = Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS)
-        documents = make_documents(database, secret, clock)
+        documents = make_documents(settings, database, secret, clock)
         maker = Evidence(database, keys, IndexSubjects(database, secret))
         return Rooms(
             reports=ReportRoom(desk, database, keys, describe, documents, IndexSeen(database)),

@@ -21,7 +21,6 @@ from oncall.delivery.documents import Described, NotDescribed
 from oncall.directory import Directory
 from oncall.engine.sql_store import SqlStore
 from oncall.report.version import SignedVersion
-from oncall.report_documents.person_name import displayed
 from oncall.report_documents.source import ExamFacts, ExaminedStudy, Subject
 from oncall.schema import oncall_study_link
 from pacs.archive.schema import patient
@@ -88,7 +87,7 @@ class IndexFacts:
             time_zone="Europe/Paris" if site is None else site.time_zone,
             studies=tuple(map(_study, rows)),
             requester=case.request.requester,
-            referring_physician=displayed(referring)[0],
+            referring_physician=referring,
         )
 
 

@@ -4,6 +4,7 @@ For: `make_documents` and `make_delivery`. Not for: behaviour; nothing here deci
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 
 from foundation.clock import Clock
@@ -32,11 +33,13 @@ from territory.settings_model import LOOPBACK
 ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared with, never bound
 
 
-def make_documents(database: Database, secret: bytes, clock: Clock) -> DocumentStore:
+def make_documents(settings: Settings, database: Database, secret: bytes, clock: Clock) -> DocumentStore:
     """Return what makes and keeps documents, for a worker or for pages; each thread group has its own."""
+    fonts = settings.oncall.delivery.font_directory
     rules = PublishedRules(database)
     facts = IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
-    return DocumentStore(database, facts, make, clock)
+    maker = partial(make, font_directories=() if fonts is None else (fonts,))
+    return DocumentStore(database, facts, maker, clock)
 
 
 def make_delivery(
@@ -67,7 +70,7 @@ def make_delivery(
     return DeliveryWorker(
         database,
         ways,
-        make_documents(database, secret, clock),
+        make_documents(settings, database, secret, clock),
         clock,
         worker=worker,
         policy=DeliveryPolicy(first_wait_s=delivery.first_wait_s, wait_max_s=delivery.wait_max_s),

@@ -238,6 +238,7 @@ class OncallDelivery:
     report_url: str | None = setting(text, None)
     first_wait_s: float = setting(number(1, 3_600), 5.0)
     wait_max_s: float = setting(number(1, 86_400), 300.0)
+    font_directory: Path | None = setting(absolute_path, None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,6 +3,9 @@
 For: binding `oncall.report_documents` to `oncall.delivery.documents`. Not for: what a document looks like.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from oncall.delivery.documents import DocumentKind, Documents
 from oncall.report_documents.dicom_header import part10
 from oncall.report_documents.encapsulated import encapsulated_pdf
@@ -13,9 +16,9 @@ from oncall.report_documents.source import DocumentSource
 from oncall.report_documents.structured_report import structured_report
 
 
-def make(source: DocumentSource) -> Documents:
+def make(source: DocumentSource, *, font_directories: Sequence[Path] = ()) -> Documents:
     """Return the documents of a source; key objects only when the report names some."""
-    printed = pdf(source)
+    printed = pdf(source, font_directories=font_directories)
     made = {
         DocumentKind.PDF: printed,
         DocumentKind.STRUCTURED_REPORT: part10(structured_report(source)),

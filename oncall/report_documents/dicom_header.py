@@ -22,7 +22,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from oncall.report.version import ReportVersion, VersionKind
 from oncall.report_documents.identifiers import DocumentKind, document_uid, series_uid
-from oncall.report_documents.outline import base_of
+from oncall.report_documents.outline import standing_before
 from oncall.report_documents.person_name import as_pn
 from oncall.report_documents.source import DocumentSource, ExaminedStudy
 
@@ -175,8 +175,8 @@ def _predecessor_numbers(source: DocumentSource) -> list[int]:
     numbers = {max(former)} if former else set()
     if version.replaces in former:
         numbers.add(version.replaces)
-    if version.kind is VersionKind.ADDENDUM:
-        numbers.update(one.version for one in base_of(source))
+    if version.kind in (VersionKind.ADDENDUM, VersionKind.REPLACEMENT, VersionKind.RETRACTION):
+        numbers.update(one.version for one in standing_before(source))
     return sorted(numbers)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from oncall.report.content import AnswerValue, Chapter, KeyImage, ReportContent
+from oncall.report.states import in_force
 from oncall.report.version import ReportVersion, VersionKind
 from oncall.report_documents.characters import readable
 from oncall.report_documents.person_name import displayed
@@ -103,18 +104,21 @@ def outline(source: DocumentSource, *, is_shown: Callable[[str], bool] = lambda 
 
 
 def base_of(source: DocumentSource) -> tuple[ReportVersion, ...]:
-    """Return what an addendum adds to: the last whole report, and the addenda made to it before this one.
+    """Return what an addendum adds to: the report that stands, and the addenda made to it before this one.
 
     Raises
     ------
     AssertionError
         An addendum with no report before it cannot have been signed.
     """
-    former = [signed.version for signed in source.history if signed.version.version < source.version.version]
-    whole = [v for v in former if v.kind in (VersionKind.FINAL, VersionKind.REPLACEMENT, VersionKind.PRELIMINARY)]
-    assert whole, "an addendum adds to a report: give the versions before it"
-    addenda = [v for v in former if v.kind is VersionKind.ADDENDUM and v.version > whole[-1].version]
-    return (whole[-1], *addenda)
+    standing = standing_before(source)
+    assert standing, "an addendum adds to a report: give the versions before it"
+    return standing
+
+
+def standing_before(source: DocumentSource) -> tuple[ReportVersion, ...]:
+    """Return what stood when this version was signed, oldest first."""
+    return in_force([one.version for one in source.history if one.version.version < source.version.version])
 
 
 def replaced_by(source: DocumentSource) -> ReportVersion | None:

@@ -61,8 +61,8 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "This report was retracted after it was signed. It is kept as evidence; base no decision on it.",
     ),
     "retraction_notice": (
-        "La version {version}, signée par {name} le {instant}, est retirée. Prévenez ceux qui ont lu une copie.",
-        "Version {version}, signed by {name} on {instant}, is retracted. Tell whoever has read a copy.",
+        "Retiré jusqu'à la version {version} comprise, signée par {name} le {instant}. Prévenez ceux qui l'ont lu.",
+        "Retracted up to and including version {version}, signed by {name} on {instant}. Tell whoever has read it.",
     ),
     "replacement_title": ("Remplace la version {version}", "Replaces version {version}"),
     "replacement_notice": (

@@ -205,7 +205,7 @@ def test_a_report_withdrawn_later_is_another_instance_that_says_so_first() -> No
 def test_a_retraction_repeats_none_of_what_it_withdraws() -> None:
     said = "\n".join(texts(structured_report(VARIANTS["retraction"]())))
 
-    assert "est retirée" in said
+    assert "Retiré jusqu'à la version 1 comprise" in said
     assert "ASPECTS" not in said
 
 
