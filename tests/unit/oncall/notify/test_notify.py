@@ -12,6 +12,7 @@ from oncall.messages import answer_token
 from oncall.notify import (
     LANGUAGES,
     PAGE_AGE_S_MAX,
+    LoopPageKind,
     NoticeKind,
     Sender,
     Words,
@@ -70,8 +71,10 @@ def test_a_text_has_no_place_for_anything_about_a_patient() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("kind", [*PageKind, *NoticeKind])
-def test_every_kind_fits_one_text_message_in_every_language(kind: PageKind | NoticeKind, language: str) -> None:
+@pytest.mark.parametrize("kind", [*PageKind, *NoticeKind, *LoopPageKind])
+def test_every_kind_fits_one_text_message_in_every_language(
+    kind: PageKind | NoticeKind | LoopPageKind, language: str
+) -> None:
     _, text = written(kind, WORDS, language=language, channel=ChannelKind.SMS)
 
     assert len(text) <= 160, text
@@ -79,8 +82,8 @@ def test_every_kind_fits_one_text_message_in_every_language(kind: PageKind | Not
     assert "{" not in text
 
 
-@pytest.mark.parametrize("kind", [*PageKind, *NoticeKind])
-def test_a_voice_is_given_no_link_to_spell(kind: PageKind | NoticeKind) -> None:
+@pytest.mark.parametrize("kind", [*PageKind, *NoticeKind, *LoopPageKind])
+def test_a_voice_is_given_no_link_to_spell(kind: PageKind | NoticeKind | LoopPageKind) -> None:
     _, text = written(kind, WORDS, language="fr", channel=ChannelKind.VOICE)
 
     assert "http" not in text
