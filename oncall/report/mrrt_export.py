@@ -21,7 +21,7 @@ from oncall.language import Language
 from oncall.report.content import Chapter, CodedConcept
 from oncall.report.mrrt_controls import EXTENSION, collapsed
 from oncall.report.mrrt_metadata import META
-from oncall.report.template import Choice, Field, FieldKind, Line, Template, placeholders
+from oncall.report.template import Choice, Field, FieldKind, Line, Template
 from oncall.report.template_documents import template_to_json
 
 _SECTIONS: Final = {
@@ -85,7 +85,7 @@ def _coded(template: Template) -> str:
     for _, name, identifier in _SCHEMES:
         etree.SubElement(schemes, "coding_scheme", name=name, designator=identifier)
     for chapter, (name, code, _) in _SECTIONS.items():
-        _entry(content, chapter.value, CodedConcept(code=code, scheme="LN", meaning=name))
+        _entry(content, _section_id(chapter), CodedConcept(code=code, scheme="LN", meaning=name))
     for field in template.fields:
         if field.concept is not None:
             _entry(content, field.field_id, field.concept)
@@ -106,7 +106,7 @@ def _chapter(
     template: Template, chapter: Chapter, documents: dict[str, tuple[int, dict[str, Any]]]
 ) -> html.HtmlElement:
     name, _, headings = _SECTIONS[chapter]
-    section = builder.E.section({"id": chapter.value, "class": "level1", "data-section-name": name})
+    section = builder.E.section({"id": _section_id(chapter), "class": "level1", "data-section-name": name})
     if chapter is Chapter.CONCLUSION:
         section.set("data-section-required", "true")
     heading = etree.SubElement(section, "header", {"class": "level1"})
@@ -125,15 +125,13 @@ def _chapter(
 
 
 def _line(line: Line) -> html.HtmlElement:
-    paragraph = html.Element("p")
-    if not line.shown_when and not placeholders(line.text) and "{" not in line.text and "}" not in line.text:
-        paragraph.text = line.text
-        if collapsed(line.text) == line.text:
-            return paragraph
     conditions = [_condition(one) for one in line.shown_when]
-    paragraph.set(EXTENSION, _json({"text": line.text} | ({"shown_when": conditions} if conditions else {})))
-    if paragraph.text is None:
+    kept = {"text": line.text} | ({"shown_when": conditions} if conditions else {})
+    paragraph = html.Element("p", {EXTENSION: _json(kept)})
+    if conditions or "{" in line.text or "}" in line.text:
         paragraph.set("hidden", "hidden")
+    else:
+        paragraph.text = line.text
     return paragraph
 
 
@@ -213,6 +211,11 @@ def _option(field: Field, number: int, choice: Choice) -> html.HtmlElement:
         own["code"] = {"code": choice.code.code, "scheme": choice.code.scheme, "meaning": choice.code.meaning}
     option.set(EXTENSION, _json(own))
     return option
+
+
+def _section_id(chapter: Chapter) -> str:
+    """Return an identifier that no field can have: codes are kept by them."""
+    return f"section-{chapter.value}"
 
 
 def _option_id(field: Field, number: int) -> str:

@@ -15,7 +15,7 @@ from oncall.report.content import Chapter, CodedConcept
 from oncall.report.mrrt import FILE_BYTES_MAX, read_mrrt
 from oncall.report.mrrt_export import write_mrrt
 from oncall.report.rendering import render
-from oncall.report.template import Field, FieldKind, Template
+from oncall.report.template import Field, FieldKind, Line, Template
 from oncall.report.template_fields import check_answers
 from oncall.report.template_library import packaged
 from oncall.strict_json import DocumentInvalid
@@ -115,6 +115,19 @@ def test_every_packaged_form_survives_programs_that_know_only_the_standard(templ
 
     by_chapter = sorted(template.fields, key=lambda one: list(Chapter).index(one.chapter))
     assert [bones(one) for one in known.fields] == [bones(one) for one in by_chapter]
+
+
+def test_a_line_that_would_be_a_heading_elsewhere_comes_back_as_a_line() -> None:
+    template = replace(packaged()[0], lines=(Line(chapter=Chapter.TECHNIQUE, text="Technique :"),))
+
+    assert read_mrrt(write_mrrt(template)).template == template
+
+
+def test_a_field_named_as_a_chapter_does_not_take_the_chapters_code() -> None:
+    field = Field(field_id="technique", label="Technique", kind=FieldKind.TEXT, chapter=Chapter.TECHNIQUE)
+    template = replace(packaged()[0], fields=(field,), lines=(), notices=())
+
+    assert read_mrrt(write_mrrt(template)).template == template
 
 
 def test_lines_that_depend_on_answers_are_no_visible_text_elsewhere() -> None:
