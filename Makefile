@@ -80,6 +80,7 @@ bench-oncall: $(VENV)/.development
 	$(call step,nights of the on-call engine,$(BIN)/python -m benchmarks.nights --output benchmarks/results/nights.json)
 	$(call step,a plan blanc of 500 people,$(BIN)/python -m benchmarks.recall)
 	$(call step,how fast the on-call engine answers,$(BIN)/python -m benchmarks.oncall)
+	$(call step,a report from its signature to its delivery,$(BIN)/python -m benchmarks.delivery)
 	$(call step,figures over 100000 cases,$(BIN)/python -m benchmarks.figures)
 
 fuzz: $(VENV)/.development
