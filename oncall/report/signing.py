@@ -81,6 +81,16 @@ class Ed25519Keys:
         """Return the public key of the holder's present key, which is made if there is none."""
         return self._present(key_id).public_key().public_bytes_raw()
 
+    def public_keys_of(self, key_id: str) -> frozenset[bytes]:
+        """Return every public key that a holder ever had here, retired ones too; makes none."""
+        path = self._path(key_id)
+        files = [path, *self._directory.glob(f"{path.stem}.*.retired")]
+        return frozenset(
+            Ed25519PrivateKey.from_private_bytes(file.read_bytes()).public_key().public_bytes_raw()
+            for file in files
+            if file.exists() and file.stat().st_size == _KEY_BYTES
+        )
+
     def rotate(self, key_id: str) -> str:
         """Put the holder's present key aside and make a new one; return the new key's name.
 
