@@ -8,7 +8,6 @@ Exit codes: 0 proven, 1 a difference was found (each with its place), 2 the file
 
 import argparse
 import os
-from base64 import b64decode
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
@@ -19,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import Certificate
 from rich.markup import escape
+from sqlalchemy import Connection
 
 from foundation.clock import Clock
-from foundation.database import Database
 from foundation.errors import Refused
 from foundation.instants import instant_of_us
 from oncall.case.event import Actor, CaseId
@@ -36,10 +35,10 @@ from oncall.evidence.layout import FILE_BYTES_MAX
 from oncall.evidence.log_verification import verify_logs
 from oncall.evidence.making import Evidence
 from oncall.evidence.pages import pdf
-from oncall.evidence.pdf_file import dossier_in, is_pdf, pdf_differences
+from oncall.evidence.pdf_file import verify_file
 from oncall.evidence.reconciliation import CopiesUnrelated, reconcile
 from oncall.evidence.stamps import verify_stamps
-from oncall.evidence.verification import DossierUnusable, Verdict, verify
+from oncall.evidence.verification import DossierUnusable, Verdict
 from oncall.language import Language
 from oncall.notify import Sender
 from oncall.report.signing import NODE, Ed25519Keys
@@ -121,14 +120,15 @@ def _made(dossier: Sealed, keys: Ed25519Keys, output: Path, size_bytes: int) -> 
 def _verify(arguments: argparse.Namespace, clock: Clock) -> int:
     del clock
     known = frozenset() if arguments.public_key is None else frozenset({_public_key(arguments.public_key)})
-    data, file = _read(arguments.file)
+    file = _read(arguments.file)
     if arguments.data is None and arguments.config is None:
-        verdict, found = _verdict(data, file, known)
+        verdict = verify_file(file, node_keys=known)
+        found = list(verdict.differences)
     else:
         with open_database(arguments) as database, database.read() as connection:
-            known |= node_keys(connection)
-            verdict, found = _verdict(data, file, known)
-            if verdict.is_proven and verdict.sections is not None:
+            verdict = verify_file(file, node_keys=known | _known_keys(arguments, connection))
+            found = list(verdict.differences)
+            if not found and verdict.sections is not None:
                 found += log_differences(connection, verdict.sections)
     about = _about(verdict)
     if arguments.time_stamp_roots is not None and not found and verdict.sections is not None:
@@ -146,22 +146,6 @@ def _verify(arguments: argparse.Namespace, clock: Clock) -> int:
     if not found and not verdict.is_key_known:
         print("The key of the seal was compared with none: give --public-key or --data, or compare its SHA-256.")
     return 1 if found else 0
-
-
-def _verdict(data: bytes, file: bytes, known: frozenset[bytes]) -> tuple[Verdict, list[Difference]]:
-    verdict = verify(data, node_keys=known)
-    found = list(verdict.differences)
-    if is_pdf(file):
-        found += pdf_differences(file, _seal_key(verdict))
-    return verdict, found
-
-
-def _seal_key(verdict: Verdict) -> bytes:
-    try:
-        assert verdict.sections is not None
-        return b64decode(verdict.sections["seal"]["signature"]["public_key"])
-    except (AssertionError, KeyError, TypeError, ValueError):
-        return b""
 
 
 def _about(verdict: Verdict) -> dict[str, Any]:
@@ -186,8 +170,8 @@ def _reconcile(arguments: argparse.Namespace, clock: Clock) -> int:
     copies: list[Verdict] = []
     faults: dict[str, list[Difference]] = {}
     for name, path in (("a", arguments.a), ("b", arguments.b)):
-        data, file = _read(path)
-        verdict, faults[name] = _verdict(data, file, frozenset())
+        verdict = verify_file(_read(path))
+        faults[name] = list(verdict.differences)
         if verdict.sections is None:
             raise DossierUnusable(f"{path} cannot be compared: {faults[name][0].where}: {faults[name][0].detail}")
         copies.append(verdict)
@@ -218,7 +202,9 @@ def _reconcile(arguments: argparse.Namespace, clock: Clock) -> int:
 def _verify_log(arguments: argparse.Namespace, clock: Clock) -> int:
     begun_s = clock.monotonic_s()
     with open_database(arguments) as database, progress("Proving logs", unit="events") as advance:
-        verdict = verify_logs(database, node_keys=_known_keys(database), progress=advance)
+        with database.read() as connection:
+            known = _known_keys(arguments, connection)
+        verdict = verify_logs(database, node_keys=known, progress=advance)
     took_s = max(clock.monotonic_s() - begun_s, 1e-9)
     result = {
         "logs": verdict.logs,
@@ -241,9 +227,9 @@ def _verify_log(arguments: argparse.Namespace, clock: Clock) -> int:
     return 1 if verdict.found else 0
 
 
-def _known_keys(database: Database) -> frozenset[bytes]:
-    with database.read() as connection:
-        return node_keys(connection)
+def _known_keys(arguments: argparse.Namespace, connection: Connection) -> frozenset[bytes]:
+    """Return the node's public keys: from its key files, else those that the database says were the node's."""
+    return _keys(arguments).public_keys_of(NODE) or node_keys(connection)
 
 
 def _anchor(arguments: argparse.Namespace, clock: Clock) -> int:
@@ -295,15 +281,13 @@ def _key_of(keys: Ed25519Keys) -> dict[str, str]:
     return {"public_key": public.hex(), "key_sha256": fingerprint(public)}
 
 
-def _read(path: Path) -> tuple[bytes, bytes]:
-    """Return the dossier of a file, and the file itself."""
+def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > _PDF_BYTES_MAX:
             raise DossierUnusable(f"{path} is larger than any dossier; give the file as it was made")
-        file = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise Refused(f"cannot read {path}: {error.strerror}") from error
-    return (dossier_in(file) if is_pdf(file) else file), file
 
 
 def _public_key(given: str) -> bytes:

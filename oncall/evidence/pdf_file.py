@@ -12,12 +12,15 @@ key unknown that no authority vouches for.
 import hashlib
 import re
 import zlib
+from base64 import b64decode
+from dataclasses import replace
 from typing import Final
 
 from oncall.evidence.difference import Difference, What
 from oncall.evidence.layout import FILE_BYTES_MAX
-from oncall.evidence.verification import DossierUnusable
-from oncall.report.signing import ALGORITHM, NODE, Signer, name_of, verify
+from oncall.evidence.verification import DossierUnusable, Verdict, verify
+from oncall.report.signing import ALGORITHM, NODE, Signer, name_of
+from oncall.report.signing import verify as verify_signature
 from oncall.report.version import Signature
 
 ATTACHMENT: Final = "dossier.json"
@@ -40,9 +43,29 @@ def sealed(pdf: bytes, signer: Signer) -> bytes:
     return pdf.replace(KEYWORD.encode(), _PREFIX + value.encode())
 
 
+def verify_file(file: bytes, *, node_keys: frozenset[bytes] = frozenset()) -> Verdict:
+    """Verify a dossier's file, be it JSON or the PDF that carries it (see `oncall.evidence.verification.verify`).
+
+    Raises
+    ------
+    oncall.evidence.verification.DossierUnusable
+        If it is neither.
+    """
+    if not is_pdf(file):
+        return verify(file, node_keys=node_keys)
+    try:
+        verdict = verify(dossier_in(file), node_keys=node_keys)
+    except DossierUnusable as error:
+        if _PREFIX not in file:
+            raise
+        damage = Difference(what=What.DAMAGED, section="pdf", name="the dossier inside the PDF", detail=str(error))
+        return Verdict(differences=(damage,))
+    return replace(verdict, differences=(*verdict.differences, *_pdf_differences(file, verdict)))
+
+
 def is_pdf(data: bytes) -> bool:
-    """Tell a PDF from the dossier's own JSON."""
-    return data.startswith(b"%PDF-")
+    """Tell a PDF, also one whose beginning is damaged, from the dossier's own JSON."""
+    return data.startswith(b"%PDF-") or _PREFIX in data
 
 
 def dossier_in(pdf: bytes) -> bytes:
@@ -67,14 +90,9 @@ def dossier_in(pdf: bytes) -> bytes:
     raise DossierUnusable("this PDF carries no dossier of evidence; give the file as it was made")
 
 
-def pdf_differences(pdf: bytes, public_key: bytes) -> list[Difference]:
-    """Return what is wrong with the file around the dossier: the seal over all its bytes.
-
-    Parameters
-    ----------
-    public_key : bytes
-        That of the seal of the dossier inside, which the same node made.
-    """
+def _pdf_differences(pdf: bytes, verdict: Verdict) -> list[Difference]:
+    """Return what is wrong with the file around the dossier, by the key of the seal inside."""
+    public_key = _seal_key(verdict)
     values = set(_SEALED.findall(pdf))
     if len(values) != 1 or len(_SEALED.findall(pdf)) != _PLACES:
         return [_difference("its seal is not in its metadata as it was written")]
@@ -86,13 +104,21 @@ def pdf_differences(pdf: bytes, public_key: bytes) -> list[Difference]:
         public_key=public_key,
         value=bytes.fromhex(value.decode()),
     )
-    if verify(signature, hashlib.sha256(unsealed).hexdigest()):
+    if verify_signature(signature, hashlib.sha256(unsealed).hexdigest()):
         return []
     return [
         _difference(
             "it is not, byte for byte, the PDF that was sealed; rely on the dossier inside, where that is whole"
         )
     ]
+
+
+def _seal_key(verdict: Verdict) -> bytes:
+    try:
+        assert verdict.sections is not None
+        return b64decode(verdict.sections["seal"]["signature"]["public_key"])
+    except (AssertionError, KeyError, TypeError, ValueError):
+        return b""
 
 
 def _difference(detail: str) -> Difference:

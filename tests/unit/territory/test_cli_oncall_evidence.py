@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from foundation.database import Database, sqlite_url
+from oncall.engine.sql_store import SqlStore
+from oncall.evidence.making import Evidence
+from oncall.report.signing import NODE, Ed25519Keys
 from territory import cli
 from territory.oncall_process import SIGNING_KEYS
 from territory.settings_model import DATABASE_FILE_NAME
-from tests.harness.evidence_case import CASE, told
+from tests.harness.evidence_case import CASE, CLERK, told
+from tests.harness.small_territory import at, engine
 
 
 @pytest.fixture
@@ -59,6 +63,30 @@ def test_with_the_node_or_its_public_key_the_key_is_known(capsys: pytest.Capture
         assert (code, found["is_key_known"]) == (0, True)
     code, found = answer(capsys, "verify-evidence", file, "--public-key", "00" * 32)
     assert (code, found["differences"][0]["section"]) == (1, "seal")
+
+
+def test_a_key_that_somebody_wrote_into_the_database_is_not_the_nodes(
+    capsys: pytest.CaptureFixture[str], node: Path, tmp_path: Path
+) -> None:
+    database = Database(sqlite_url(node / DATABASE_FILE_NAME))
+    forger = Evidence(database, Ed25519Keys(tmp_path / "forged"))
+    forged = forger.make(engine(SqlStore(database)), CASE, "north", at(60), actor=CLERK)
+    database.close()
+    (tmp_path / "forged.json").write_bytes(forged.data)
+
+    code, found = answer(capsys, "verify-evidence", tmp_path / "forged.json", "--data", node)
+
+    assert (code, [one["what"] for one in found["differences"]]) == (1, ["unknown_key"])
+
+
+def test_keys_that_were_retired_are_still_the_nodes(capsys: pytest.CaptureFixture[str], node: Path) -> None:
+    file = sealed(capsys, node, "north", "copy.json")
+    keys = Ed25519Keys(node / SIGNING_KEYS)
+    keys.rotate(NODE)
+
+    code, found = answer(capsys, "verify-evidence", file, "--data", node)
+
+    assert (code, found["is_key_known"], len(keys.public_keys_of(NODE))) == (0, True, 2)
 
 
 @pytest.mark.parametrize("name", ["copy.json", "copy.pdf"])
