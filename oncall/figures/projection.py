@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from foundation import outbox
 from foundation.database import Database
@@ -71,6 +71,8 @@ class Directories:
 def catch_up(database: Database) -> int:
     """Take in every event that is not in the rows yet; return how many rows were written.
 
+    A log that ends before the cursor was restored from an older copy: then every row is made again.
+
     Raises
     ------
     foundation.database.DatabaseAway
@@ -80,7 +82,8 @@ def catch_up(database: Database) -> int:
     while True:
         with database.read() as connection:
             cursor = outbox.read_cursor(connection, CONSUMER)
-            upto, case_ids = _touched(connection, cursor)
+            is_restored = cursor > _head(connection)
+            upto, case_ids = _touched(connection, 0 if is_restored else cursor)
             if upto == cursor:
                 return written
             rows = list(_rows_of(connection, case_ids))
@@ -88,6 +91,8 @@ def catch_up(database: Database) -> int:
             # Another process may have been faster: its rows are these, or newer ones.
             if outbox.read_cursor(connection, CONSUMER) != cursor:
                 continue
+            if is_restored:
+                connection.execute(delete(oncall_case_figure))
             _replace(connection, rows)
             outbox.write_cursor(connection, CONSUMER, upto)
             written += len(rows)
@@ -114,6 +119,10 @@ def differences(connection: Connection) -> tuple[str, ...]:
 def values_of(row: CaseFigure) -> dict[str, Any]:
     """Return the columns of a row."""
     return {name: getattr(row, name) for name in COLUMNS}
+
+
+def _head(connection: Connection) -> int:
+    return int(connection.execute(select(func.max(oncall_case_event.c.position))).scalar_one_or_none() or 0)
 
 
 def _touched(connection: Connection, cursor: int) -> tuple[int, Sequence[str]]:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 import oncall.schema  # noqa: F401  # adds its tables to METADATA
 from foundation.database import Database, sqlite_url
@@ -23,7 +23,7 @@ from oncall.documents_store import publish_directory
 from oncall.engine.duty import DutyType
 from oncall.engine.duty_rows import record_within
 from oncall.figures.projection import catch_up, differences, rebuild
-from oncall.schema import oncall_case_figure
+from oncall.schema import oncall_case_event, oncall_case_figure
 from tests.unit.oncall.case.cases import ANNE, BRUNO, START, Story, at, numbered_ids, request, whole_story
 
 STUDY = StudyKey("ROANNE", "1.2.3")
@@ -75,6 +75,19 @@ def test_a_row_that_was_touched_is_found_and_made_again(database: Database, log:
     assert rebuild(database) == 1
     with database.read() as connection:
         assert differences(connection) == ()
+
+
+def test_rows_of_a_log_that_was_restored_from_an_older_copy_are_made_again(database: Database, log: SqlCaseLog) -> None:
+    whole_story(log)
+    Story(log, CaseId("case-2")).opened()
+    catch_up(database)
+    with database.write(durable=True) as connection:
+        connection.execute(delete(oncall_case_event).where(oncall_case_event.c.case_id == "case-2"))
+
+    catch_up(database)
+
+    assert [row["case_id"] for row in rows_in(database)] == ["case-1"]
+    assert catch_up(database) == 0
 
 
 def test_a_directory_published_later_changes_no_figure_of_before(database: Database, log: SqlCaseLog) -> None:
