@@ -53,6 +53,7 @@ class Heading:
     is_blocked: bool
     alarms: tuple[str, ...] = ()
     criticals: tuple[str, ...] = ()
+    is_for_another: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +72,7 @@ class VersionLine:
     is_stamped: bool
     is_withdrawn: bool
     is_in_force: bool
+    is_for_another: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -135,6 +137,7 @@ def heading(case: Case, eyes: Eyes, now: datetime, title: str, *, alarms: Sequen
         is_blocked=case.identity.state is IdentityState.BLOCKED,
         alarms=tuple(alarms),
         criticals=tuple(_criticals(case, eyes)),
+        is_for_another=case.is_signed_for_another,
     )
 
 
@@ -165,6 +168,7 @@ def version_lines(case: Case, history: Sequence[SignedVersion], eyes: Eyes, *, r
             is_stamped=one.time_stamp is not None,
             is_withdrawn=one.version.version in gone,
             is_in_force=one.version.version in standing,
+            is_for_another=case.is_another(one.version.patient_key),
         )
         for one in reversed(history)
     ]
