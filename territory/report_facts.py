@@ -74,7 +74,7 @@ class IndexFacts:
         key = patient_key(self._secret, first.issuer, first.patient_id)
         if case.patient_key and key != case.patient_key:
             raise NotDescribed("another_patient")
-        if signed.version.patient_key not in {"", key}:
+        if case.is_another(signed.version.patient_key) or signed.version.patient_key not in {"", key}:
             # What was signed for one patient never goes into another's record: it is signed again, or withdrawn.
             raise NotDescribed("signed_for_another")
         return _subject(first), self._exam(case, rows)

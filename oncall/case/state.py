@@ -107,12 +107,19 @@ class Case:
 
     @property
     def is_signed_for_another(self) -> bool:
-        """The report that stands was signed when the case was another patient's.
-
-        Not when nobody knew whose it was: a name was found since for the patient whom it is about.
-        """
+        """The report that stands was signed when the case was another patient's."""
         standing = self.report.standing
-        return standing is not None and standing.patient_key not in {"", self.identity.patient_key}
+        return standing is not None and self.is_another(standing.patient_key)
+
+    def is_another(self, signed_for: str) -> bool:
+        """Tell whether what was signed for a patient's key is now another's.
+
+        What was signed when nobody knew whose it was (an empty key) is its patient's when they are given a name, and
+        another's when that name turns out to be wrong.
+        """
+        identity = self.identity
+        named = (signed_for,) if signed_for else identity.former_patient_keys
+        return any(key not in {"", identity.patient_key} for key in named)
 
     @property
     def is_ready(self) -> bool:

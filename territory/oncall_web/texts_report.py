@@ -68,10 +68,8 @@ REPORT_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     "report.withdrawn": ("RETIRÉ", "WITHDRAWN"),
     "report.for_another": ("SIGNÉ POUR UN AUTRE PATIENT", "SIGNED FOR ANOTHER PATIENT"),
     "report.for_another.what": (
-        "Ce compte rendu a été signé pour un autre patient : l'identité a changé depuis. Retirez-le de l'autre dossier. "
-        "Un lecteur le signe à nouveau (remplacement) ou le retire.",
-        "This report was signed for another patient: the identity has changed since. Take it out of the other record. "
-        "A reader signs it again (replacement) or withdraws it.",
+        "Compte rendu signé pour un autre patient : l'ôter de l'autre dossier, puis le signer à nouveau ou le retirer.",
+        "Report signed for another patient: take it out of the other record, then sign it again or withdraw it.",
     ),
     "report.not_in_force": ("remplacé", "replaced"),
     "report.signature_good": ("signature vérifiée", "signature verified"),

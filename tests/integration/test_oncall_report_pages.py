@@ -375,6 +375,31 @@ def test_what_replaces_or_withdraws_is_loud_and_on_top_and_says_who_knows_the_ol
     assert [(one["case_id"], one["state"], one["version"]) for one in rows] == [(case_id, "alarm", 2)]
 
 
+def test_a_report_of_another_patient_says_so_until_it_is_signed_again(web: Web) -> None:
+    case_id, reader = report(web)
+    pages = ((f"/oncall/report/{case_id}", "ed"), (f"/oncall/case/{case_id}/report", reader))
+
+    def says_so() -> list[bool]:
+        bodies = [html.unescape(web.ask(place, token=token, language="fr").body) for place, token in pages]
+        return ["Compte rendu signé pour un autre patient" in body for body in bodies]
+
+    def settle(patient_id: str) -> None:
+        said = {"patient_id": patient_id, "reason": "bracelet lu"}
+        done = web.ask(f"/oncall/api/cases/{case_id}/settle-identity", said, token="coordinator", is_json=True)
+        assert done.status == 200, done.body
+
+    settle("P1")
+    # It was signed when nobody knew whose it was: a name was found for its patient.
+    assert says_so() == [False, False]
+    settle("P2")
+    assert says_so() == [True, True]
+
+    begin(web, case_id, reader)
+    write(web, case_id, reader, kind="replacement")
+    assert signed(web, case_id, reader, kind="replacement", reason="Identité corrigée").status == 303
+    assert says_so() == [False, False]
+
+
 def test_another_hospital_neither_sees_nor_acknowledges_nor_proves(web: Web) -> None:
     case_id, _ = report(web)
 

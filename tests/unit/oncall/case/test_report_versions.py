@@ -205,6 +205,7 @@ def test_an_unknown_patient_who_is_given_a_name_alarms_nobody_and_who_is_then_an
 
     story.append(report.correct_identity(story.case, at(310), patient_key="key-8", reason="it was his brother"))
 
+    assert story.case.is_signed_for_another
     assert E.REPORT_IDENTITY_CHANGED in [one.type for one in report.note_identity(story.case, at(310))]
 
 
