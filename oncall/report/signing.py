@@ -23,7 +23,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from foundation.errors import Unavailable
-from oncall.report.version import Signature
+from oncall.report.canonical import digest_of
+from oncall.report.version import Signature, SignedVersion
 
 ALGORITHM: Final = "ed25519"
 NODE: Final = "node"
@@ -159,6 +160,12 @@ def verify(signature: Signature, digest: str) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def is_proved(signed: SignedVersion) -> bool:
+    """Return whether a version's digest is that of its text, signed by a key of its author."""
+    is_author = holder_of(signed.signature) == signed.version.author.person_id
+    return is_author and digest_of(signed.version) == signed.digest and verify(signed.signature, signed.digest)
 
 
 def _sync(directory: Path) -> None:

@@ -16,7 +16,7 @@ from oncall.case.state import Case
 from oncall.notify import case_code
 from oncall.report.content import Chapter, ReportContent
 from oncall.report.rendering import Severity
-from oncall.report.signing import verify
+from oncall.report.signing import is_proved
 from oncall.report.states import in_force, withdrawn
 from oncall.report.template import Field, FieldKind
 from oncall.report.template_texts import WORDS
@@ -164,7 +164,7 @@ def version_lines(case: Case, history: Sequence[SignedVersion], eyes: Eyes, *, r
             digest=one.digest,
             algorithm=one.signature.algorithm,
             reason=one.version.reason,
-            is_proved=verify(one.signature, one.digest),
+            is_proved=is_proved(one),
             is_stamped=one.time_stamp is not None,
             is_withdrawn=one.version.version in gone,
             is_in_force=one.version.version in standing,

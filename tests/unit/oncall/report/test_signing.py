@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from foundation.errors import Unavailable
-from oncall.report.signing import NODE, Ed25519Keys, holder_of, verify
+from oncall.report.canonical import digest_of
+from oncall.report.signing import NODE, Ed25519Keys, holder_of, is_proved, verify
+from tests.harness import reports
 
 DIGEST = "ab" * 32
 
@@ -99,3 +101,14 @@ def test_a_directory_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
 
     with pytest.raises(Unavailable, match="check their directory"):
         Ed25519Keys(tmp_path / "file" / "keys").sign("dr-roux", DIGEST)
+
+
+def test_a_version_is_proved_by_its_author_s_key_over_its_own_words(tmp_path: Path) -> None:
+    signed = reports.signed(tmp_path)
+    other = Ed25519Keys(tmp_path).sign("dr-petit", signed.digest)
+    changed = replace(signed.version, content=reports.content(results="other words"))
+
+    assert is_proved(signed)
+    assert not is_proved(replace(signed, signature=other))
+    assert not is_proved(replace(signed, version=changed))
+    assert not is_proved(replace(signed, version=changed, digest=digest_of(changed)))
