@@ -11,9 +11,11 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from io import BytesIO
 from types import MappingProxyType
 from typing import Final
 
+from pydicom import dcmread
 from sqlalchemy import Connection, insert, select
 
 from foundation.clock import Clock
@@ -24,8 +26,8 @@ from foundation.instants import microseconds
 from oncall.case.event import CaseId
 from oncall.delivery.model import Delivery
 from oncall.report import store
-from oncall.report.version import SignedVersion, VersionKind
-from oncall.report_documents.source import DocumentSource, ExamFacts, Subject
+from oncall.report.version import ReportVersion, SignedVersion, VersionKind
+from oncall.report_documents.source import DocumentSource, ExamFacts, StoredDocument, Subject
 from oncall.schema import oncall_report_document as table
 
 
@@ -41,6 +43,14 @@ class DocumentKind(StrEnum):
 
 DICOM_KINDS: Final = (DocumentKind.STRUCTURED_REPORT, DocumentKind.ENCAPSULATED_PDF, DocumentKind.KEY_OBJECTS)
 """Those that an archive takes, in the order in which they are sent."""
+
+_SHORT: Final = MappingProxyType(
+    {
+        DocumentKind.STRUCTURED_REPORT: "sr",
+        DocumentKind.ENCAPSULATED_PDF: "pdf",
+        DocumentKind.KEY_OBJECTS: "kos",
+    }
+)
 
 Documents = Mapping[DocumentKind, bytes]
 
@@ -111,15 +121,35 @@ class DocumentStore:
         if signed is None:
             raise Unavailable("the version to deliver is not stored; restore the database from a backup")
         subject, exam = self._describe(signed)
+        history = tuple(one for one in versions if one.version.version < version)
+        with self._database.read() as connection:
+            stored = tuple(one for earlier in history for one in _stored(connection, earlier.version))
         return DocumentSource(
             signed=signed,
             subject=subject,
             exam=exam,
-            history=tuple(one for one in versions if one.version.version < version),
+            history=history,
+            stored_documents=stored,
             is_retracted=any(
                 one.version.kind is VersionKind.RETRACTION and one.version.version > version for one in versions
             ),
         )
+
+
+def _stored(connection: Connection, version: ReportVersion) -> list[StoredDocument]:
+    """Return the instances that were made of an earlier version, which later ones refer to."""
+    kept = find(connection, version.case_id, version.version)
+    return [_instance(version.version, kind, kept[kind]) for kind in DICOM_KINDS if kind in kept]
+
+
+def _instance(version: int, kind: DocumentKind, file: bytes) -> StoredDocument:
+    header = dcmread(BytesIO(file), specific_tags=["SeriesInstanceUID", "SOPInstanceUID"])
+    return StoredDocument(
+        version=version,
+        kind=_SHORT[kind],
+        series_instance_uid=str(header.SeriesInstanceUID),
+        sop_instance_uid=str(header.SOPInstanceUID),
+    )
 
 
 def digest_of_facts(source: DocumentSource) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
 from foundation.clock import Clock
 from foundation.database import Database
 from oncall.case.event import CaseId
@@ -11,11 +14,12 @@ from oncall.delivery import queue
 from oncall.delivery.channels.dicom import DicomWay
 from oncall.delivery.channels.port import Way
 from oncall.delivery.channels.web import WebWay
-from oncall.delivery.documents import Described, DocumentKind, Documents, DocumentStore
+from oncall.delivery.documents import DICOM_KINDS, Described, DocumentKind, Documents, DocumentStore
 from oncall.delivery.model import DeliveryChannel, DeliveryNews, DeliveryStatus
 from oncall.delivery.worker import DeliveryWorker
 from oncall.engine.deliveries import CONSUMER
 from oncall.report.version import SignedVersion
+from oncall.report_documents.dicom_header import part10
 from oncall.report_documents.source import DocumentSource, ExamFacts, ExaminedStudy, Subject
 from tests.harness.report_night import ReportNight
 from tests.harness.small_territory import at
@@ -33,8 +37,21 @@ def describe(_: SignedVersion) -> Described:
 
 def small_documents(source: DocumentSource) -> Documents:
     """Return documents that say of what they are made, and cost nothing."""
-    said = f"{source.version.case_id}/{source.version.version}/{source.subject.name}".encode()
-    return {kind: kind.value.encode() + b" " + said for kind in DocumentKind}
+    said = f"{source.version.case_id}/{source.version.version}/{source.subject.name}"
+    texts = {kind: f"{kind.value} {said}".encode() for kind in DocumentKind}
+    return texts | {kind: _small_instance(f"{kind.value} {said}") for kind in DICOM_KINDS}
+
+
+def _small_instance(said: str) -> bytes:
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", generate_uid(entropy_srcs=[said])
+    dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["series", said])
+    dataset.ImageComments = said
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return part10(dataset)
 
 
 @dataclass

@@ -15,12 +15,24 @@ from oncall.channels.http_gateway import HttpChannel, HttpGateway
 from oncall.delivery.channels.email import EmailWay, mail
 from oncall.delivery.channels.hl7 import Hl7Report, Hl7Way
 from oncall.delivery.channels.port import Parcel
-from oncall.delivery.documents import DocumentKind
+from oncall.delivery.documents import DICOM_KINDS, DocumentKind, Documents, DocumentStore, find
 from oncall.delivery.model import DeliveryChannel, DeliveryState
 from oncall.delivery.queue import Arrived, NotArrived, Outcome
 from oncall.directory import ChannelKind
 from oncall.report.version import VersionKind
-from tests.harness.deliveries import STUDY, KeepingDoor, happened, of_channel, states, statuses, tell_case, worker
+from oncall.report_documents.source import DocumentSource
+from tests.harness.deliveries import (
+    STUDY,
+    KeepingDoor,
+    describe,
+    happened,
+    of_channel,
+    small_documents,
+    states,
+    statuses,
+    tell_case,
+    worker,
+)
 from tests.harness.mail_relay import mail_relay
 from tests.harness.report_night import CASE, ReportNight
 from tests.harness.small_territory import at
@@ -141,7 +153,27 @@ def test_documents_are_made_once_and_every_repetition_sends_the_same_bytes(
     clock.advance(timedelta(minutes=1))
     worker(database, clock, door=door, name="two").drain()
 
-    assert sorted(one.split()[0] for one in door.kept) == [b"encapsulated_pdf", b"key_objects", b"structured_report"]
+    assert len(door.kept) == 3
+    with database.read() as connection:
+        kept = find(connection, CASE, 1)
+    assert set(door.kept) == {kept[kind] for kind in DICOM_KINDS}
+
+
+def test_documents_of_a_later_version_know_those_that_were_made_before(database: Database, night: ReportNight) -> None:
+    night.sign()
+    worker(database, ManualClock(at(11))).drain()
+    night.sign(VersionKind.ADDENDUM, 20)
+    seen: list[DocumentSource] = []
+
+    def make(source: DocumentSource) -> Documents:
+        seen.append(source)
+        return small_documents(source)
+
+    DocumentStore(database, describe, make, ManualClock(at(21))).of_version(CASE, 2)
+
+    (source,) = seen
+    assert [(one.version, one.kind) for one in source.stored_documents] == [(1, "sr"), (1, "pdf"), (1, "kos")]
+    assert [one.version.version for one in source.history] == [1]
 
 
 class AnsweringPort:
