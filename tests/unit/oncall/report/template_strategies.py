@@ -95,7 +95,7 @@ def _fields(draw: st.DrawFn, number: int, earlier: tuple[Field, ...]) -> Field:
     elif phrase:
         phrase = f"{escaped(phrase)} {{value}}."
     is_number = kind in (FieldKind.NUMBER, FieldKind.MEASUREMENT)
-    field = Field(
+    return Field(
         field_id=f"f{number}",
         label=draw(WORDS),
         kind=kind,
@@ -112,7 +112,6 @@ def _fields(draw: st.DrawFn, number: int, earlier: tuple[Field, ...]) -> Field:
         maximum=draw(st.sampled_from([None, 12.5, 300.0])) if is_number else None,
         is_whole=draw(st.booleans()) if is_number else False,
     )
-    return field
 
 
 @st.composite
@@ -145,7 +144,9 @@ def raw_answers(draw: st.DrawFn, template: Template) -> dict[str, Any]:
 def _raw(field: Field) -> st.SearchStrategy[Any]:
     ids = [one.choice_id for one in field.choices]
     by_kind: dict[FieldKind, st.SearchStrategy[Any]] = {
-        FieldKind.TEXT: WORDS.map(lambda text: f"{text} mark-{field.field_id}-") | st.just(f"a\nb mark-{field.field_id}-"),
+        FieldKind.TEXT: st.one_of(
+            WORDS.map(lambda text: f"{text} mark-{field.field_id}-"), st.just(f"a\nb mark-{field.field_id}-")
+        ),
         FieldKind.NUMBER: st.sampled_from([0, 3, "7", "2,5", 9999.25, "x", True]),
         FieldKind.MEASUREMENT: st.sampled_from([0, 3.125, "7", "2.5", -12]),
         FieldKind.CHOICE: st.sampled_from([*ids, "unknown"]) if ids else st.nothing(),
