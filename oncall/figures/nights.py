@@ -82,9 +82,14 @@ def night_report(database: Database, night: date, zone: str, now: datetime) -> N
     """
     within = night_of(night, zone)
     with database.read() as connection:
-        verdict, fingerprint, is_kept = _known_verdict(connection, night, within, now)
+        fingerprint = _fingerprint(connection, _counted(connection, within, now))
+        kept = _kept_verdict(connection, night, fingerprint)
+        played = None if kept is not None else played_night(connection, within, now)
+    # Judged with no transaction open: the solver may take seconds.
+    verdict = kept if played is None else judge(played)
+    assert verdict is not None, "a verdict is kept, or the night was read"
     is_over = now >= within.end + _AFTER
-    if is_over and not is_kept:
+    if is_over and kept is None:
         _keep(database, night, fingerprint, verdict, now)
     with database.read() as connection:
         figures = summary(
@@ -175,15 +180,13 @@ _COUNTS: Final = ("cases", "in_time", "bound", "bound_without_silence", "bound_w
 _LATE: Final = ("case_id", "site_id", "urgency", "exam", "elapsed_s", "read_s", "waited_s")
 
 
-def _known_verdict(connection: Connection, night: date, within: Span, now: datetime) -> tuple[Verdict, str, bool]:
-    rows = _counted(connection, within, now)
-    fingerprint = _fingerprint(connection, rows)
+def _kept_verdict(connection: Connection, night: date, fingerprint: str) -> Verdict | None:
     kept = connection.execute(
         select(oncall_night_verdict).where(oncall_night_verdict.c.night == night.isoformat())
     ).one_or_none()
-    if kept is not None and kept.fingerprint == fingerprint:
-        return verdict_of_json(json.loads(kept.body)), fingerprint, True
-    return judge(played_night(connection, within, now)), fingerprint, False
+    if kept is None or kept.fingerprint != fingerprint:
+        return None
+    return verdict_of_json(json.loads(kept.body))
 
 
 def _keep(database: Database, night: date, fingerprint: str, verdict: Verdict, now: datetime) -> None:
