@@ -21,6 +21,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from oncall.report.version import ReportVersion, VersionKind
+from oncall.report_documents.characters import readable
 from oncall.report_documents.identifiers import DocumentKind, document_uid, series_uid
 from oncall.report_documents.outline import standing_before
 from oncall.report_documents.person_name import as_pn
@@ -76,13 +77,13 @@ def header(source: DocumentSource, kind: DocumentKind, sop_class_uid: str, modal
         SeriesNumber=_SERIES_NUMBERS[kind],
         SeriesDate=f"{signed_at:%Y%m%d}",
         SeriesTime=f"{signed_at:%H%M%S}",
-        SeriesDescription=(version.content.title or "Report")[:LO_CHARACTERS_MAX],
+        SeriesDescription=short(version.content.title) or "Report",
         InstanceNumber=version.version,
         ContentDate=f"{signed_at:%Y%m%d}",
         ContentTime=f"{signed_at:%H%M%S}",
         Manufacturer="Telegarde",
         ManufacturerModelName="Telegarde",
-        InstitutionName=exam.site_name[:LO_CHARACTERS_MAX],
+        InstitutionName=short(exam.site_name),
     )
     if study.description:
         put(dataset, StudyDescription=study.description)
@@ -110,10 +111,15 @@ def date_time(source: DocumentSource, instant: datetime) -> str:
     return f"{local(source, instant):%Y%m%d%H%M%S%z}"
 
 
+def short(text: str) -> str:
+    """Return a text as a Long String holds it (PS3.5 6.2): one line of 64 characters, no backslash between values."""
+    return " ".join(readable(text).replace("\\", "/").split())[:LO_CHARACTERS_MAX]
+
+
 def coded(code: str, scheme: str, meaning: str) -> Dataset:
     """Return a code sequence item (PS3.3 8.8)."""
     item = Dataset()
-    put(item, CodeValue=code, CodingSchemeDesignator=scheme, CodeMeaning=meaning[:LO_CHARACTERS_MAX])
+    put(item, CodeValue=code, CodingSchemeDesignator=scheme, CodeMeaning=short(meaning))
     return item
 
 
@@ -185,7 +191,7 @@ def _put_patient(dataset: Dataset, source: DocumentSource) -> None:
     subject = source.subject
     put(
         dataset,
-        PatientName=subject.name,
+        PatientName=readable(subject.name),
         PatientID=subject.patient_id,
         PatientBirthDate=f"{subject.birth_date:%Y%m%d}" if subject.birth_date else "",
         PatientSex=subject.sex,
@@ -231,7 +237,7 @@ def _request(study: ExaminedStudy, procedure: str) -> Dataset:
         PlacerOrderNumberImagingServiceRequest="",
         FillerOrderNumberImagingServiceRequest="",
         RequestedProcedureID="",
-        RequestedProcedureDescription=(procedure or study.description)[:LO_CHARACTERS_MAX],
+        RequestedProcedureDescription=short(procedure or study.description),
         RequestedProcedureCodeSequence=[],
     )
     return item

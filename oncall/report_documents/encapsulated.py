@@ -9,6 +9,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 
 from oncall.report.version import VersionKind
+from oncall.report_documents.characters import readable
 from oncall.report_documents.dicom_header import coded, header, predecessors, put
 from oncall.report_documents.identifiers import DocumentKind
 from oncall.report_documents.source import DocumentSource
@@ -26,7 +27,7 @@ def encapsulated_pdf(source: DocumentSource, pdf: bytes) -> Dataset:
         AcquisitionDateTime="",
         BurnedInAnnotation="YES",
         RecognizableVisualFeatures="NO",
-        DocumentTitle=version.content.title,
+        DocumentTitle=readable(version.content.title),
         ConceptNameCodeSequence=[coded("18748-4", "LN", "Diagnostic Imaging Report")],
         VerificationFlag="UNVERIFIED" if version.kind is VersionKind.PRELIMINARY else "VERIFIED",
         MIMETypeOfEncapsulatedDocument="application/pdf",

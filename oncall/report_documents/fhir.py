@@ -15,7 +15,15 @@ from zoneinfo import ZoneInfo
 from oncall.report.content import Chapter
 from oncall.report.version import VersionKind
 from oncall.report_documents.fhir_parties import author, imaging_studies, media, organisation, patient, site
-from oncall.report_documents.fhir_values import Resource, coding, entry, local_instant, reference, without_empty
+from oncall.report_documents.fhir_values import (
+    Resource,
+    coding,
+    entry,
+    local_instant,
+    readable_resource,
+    reference,
+    without_empty,
+)
 from oncall.report_documents.identifiers import DocumentKind, document_uuid, part_uuid, set_uuid
 from oncall.report_documents.narrative import division, narrative, notices, part_blocks
 from oncall.report_documents.outline import Outline, base_of, outline
@@ -45,7 +53,7 @@ def diagnostic_report(source: DocumentSource, *, pdf: bytes | None = None) -> Re
     """Return the DiagnosticReport; with the PDF as its presented form when it is given."""
     version, exam = source.version, source.exam
     said = outline(source)
-    return without_empty(
+    report = without_empty(
         {
             "resourceType": "DiagnosticReport",
             "id": str(part_uuid(source, "report")),
@@ -79,6 +87,8 @@ def diagnostic_report(source: DocumentSource, *, pdf: bytes | None = None) -> Re
             "presentedForm": [_attachment(source, pdf, said.title)] if pdf is not None else [],
         }
     )
+    made: Resource = readable_resource(report)
+    return made
 
 
 def bundle(source: DocumentSource, *, pdf: bytes | None = None) -> Resource:
@@ -95,13 +105,15 @@ def bundle(source: DocumentSource, *, pdf: bytes | None = None) -> Resource:
         *(entry(source, f"media-{number}", one) for number, one in enumerate(media(source))),
         entry(source, "provenance", _provenance(source)),
     ]
-    return {
+    document = {
         "resourceType": "Bundle",
         "identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{document_uuid(source, DocumentKind.FHIR)}"},
         "type": "document",
         "timestamp": local_instant(source, version.signed_at),
         "entry": entries,
     }
+    made: Resource = readable_resource(document)
+    return made
 
 
 def status(source: DocumentSource) -> str:

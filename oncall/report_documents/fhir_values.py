@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from oncall.report_documents.characters import readable
 from oncall.report_documents.identifiers import part_uuid
 from oncall.report_documents.source import DocumentSource
 
@@ -38,6 +39,15 @@ def oid_identifier(oid: str, value: str) -> Resource:
 def local_instant(source: DocumentSource, instant: datetime) -> str:
     """Return an instant with the hospital's offset."""
     return instant.astimezone(ZoneInfo(source.exam.time_zone)).isoformat(timespec="seconds")
+
+
+def readable_resource(value: Any) -> Any:
+    """Return a resource whose texts hold no character that FHIR forbids (FHIR R4 string)."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, dict):
+        return {key: readable_resource(item) for key, item in value.items()}
+    return [readable_resource(item) for item in value] if isinstance(value, list) else value
 
 
 def without_empty(resource: Mapping[str, Any]) -> Resource:

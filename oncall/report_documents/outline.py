@@ -87,9 +87,9 @@ def outline(source: DocumentSource, *, is_shown: Callable[[str], bool] = lambda 
     """Return what a document of a version says; ``is_shown`` tells which scripts of a name the format can show."""
     version = source.version
     language = version.content.language
-    name, is_whole = displayed(source.subject.name, is_shown=is_shown)
+    name, is_whole = displayed(readable(source.subject.name), is_shown=is_shown)
     return Outline(
-        title=version.content.title,
+        title=readable(version.content.title),
         kind=kind_label(version.kind, language),
         version_line=f"{text('version', language)} {version.version}",
         mark=_mark(source),

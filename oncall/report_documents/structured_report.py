@@ -14,13 +14,13 @@ from pydicom.dataset import Dataset
 from oncall.report.content import Answer, Chapter, CodedConcept, ReportContent
 from oncall.report.version import VersionKind
 from oncall.report_documents.dicom_header import (
-    LO_CHARACTERS_MAX,
     date_time,
     header,
     predecessors,
     put,
     put_coding_schemes,
     requests,
+    short,
     signer_codes,
 )
 from oncall.report_documents.identifiers import DocumentKind
@@ -99,7 +99,7 @@ def _put_flags(dataset: Dataset, source: DocumentSource) -> None:
         VerificationFlag="UNVERIFIED" if is_preliminary else "VERIFIED",
         PreliminaryFlag="PRELIMINARY" if is_preliminary else "FINAL",
     )
-    organisation = (version.author.organisation or source.exam.site_name)[:LO_CHARACTERS_MAX]
+    organisation = short(version.author.organisation or source.exam.site_name)
     author = Dataset()
     put(
         author,

@@ -272,6 +272,18 @@ def test_a_control_character_in_a_text_is_written_as_its_code_point(tmp_path: Pa
     assert dciodvfy_errors(written(made, tmp_path)) == []
 
 
+def test_a_title_that_a_long_string_cannot_hold_is_one_value_in_the_header_and_whole_in_the_document(
+    tmp_path: Path,
+) -> None:
+    title = "Tête\\cou\n" + "et membres " * 10
+    of = source(signed(content=replace(STROKE, title=title)))
+    made = encapsulated_pdf(of, PDF)
+
+    assert made.SeriesDescription == ("Tête/cou " + "et membres " * 10)[:64]
+    assert made.DocumentTitle == title
+    assert [dciodvfy_errors(written(one, tmp_path)) for one in documents(of)] == [[], [], []]
+
+
 def _use_former_codes(dataset: Dataset) -> None:
     """Give headings the codes that they had."""
     for item in dataset.get("ContentSequence", []):
