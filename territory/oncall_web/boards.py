@@ -23,6 +23,7 @@ from territory.oncall_web.app import Handler, Site
 from territory.oncall_web.case_page import address
 from territory.oncall_web.report_reading import report_rows
 from territory.oncall_web.texts import language_of, text
+from territory.oncall_web.texts_events import reason_words
 
 _CONCERNED: Final = frozenset({May.READ, May.REQUEST, May.COORDINATE})
 _TERRITORY: Final = frozenset({May.READ, May.COORDINATE})
@@ -154,6 +155,7 @@ def deliveries(site: Site, request: Request, holder: Holder, sent: dict[str, Any
         recipient_of=lambda one: _recipient(site, one),
         clock=lambda key, at: _clock(site, key, at, day=True),
         channel_of=lambda one: text(f"way.{one.delivery.channel.value}", _language(request)),
+        reason_of=lambda word: reason_words(word, _language(request)),
         is_given_up=lambda one: one.state is DeliveryState.GIVEN_UP,
     )
 

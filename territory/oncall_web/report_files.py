@@ -12,7 +12,7 @@ from typing import Final
 from starlette.responses import Response
 
 from oncall.case.state import Case
-from oncall.delivery.documents import DocumentKind
+from oncall.delivery.documents import DocumentKind, NotDescribed
 from oncall.notify import case_code
 from oncall.report_documents.cda import cda
 from oncall.report_documents.fhir import bundle
@@ -35,15 +35,22 @@ def file_answer(site: Site, case: Case, version: int, form: str) -> Response:
     Raises
     ------
     foundation.errors.Refused
-        If there is no such version or no such document.
-    foundation.errors.Unavailable
-        While the patient cannot be looked up.
+        If there is no such version or no such document, or the archive does not know for certain whose it is.
     """
     room = site.rooms.reports
     room.version(case.case_id, version)
     if form not in _ENDS:
         raise RefusedInWords("report.wrong.no_document")
     name = f"{case_code(case.case_id)}-v{version}.{_ENDS[form]}"
+    try:
+        return _answer(site, case, version, form, name)
+    except NotDescribed as error:
+        # The page says what the version says; a document waits until it is certain whose it is.
+        raise RefusedInWords("report.wrong.not_described") from error
+
+
+def _answer(site: Site, case: Case, version: int, form: str, name: str) -> Response:
+    room = site.rooms.reports
     if form in _KEPT:
         kind, media = _KEPT[form]
         body = room.documents.of_version(case.case_id, version)[kind]

@@ -141,6 +141,15 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
 """By event type."""
 
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    # Why a report did not arrive.
+    "no_documents": ("documents pas encore faits", "documents are not made yet"),
+    "not_available": ("un service ne répond pas", "a service does not answer"),
+    "not_stored": ("version absente", "the version is not there"),
+    "no_study": ("l'archive n'a aucune image du dossier", "the archive has no image of the case"),
+    "no_case": ("dossier inconnu", "unknown case"),
+    "two_patients": ("images de deux patients", "images of two patients"),
+    "another_patient": ("images d'un autre patient", "images of another patient"),
+    "signed_for_another": ("signé pour un autre patient", "signed for another patient"),
     # Why a chain of pages was begun, or its next step.
     "assigned": ("dossier confié", "case assigned"),
     "silence": ("sans réponse", "no answer"),

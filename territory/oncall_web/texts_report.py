@@ -182,6 +182,10 @@ REPORT_TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Only a reader of this hospital writes its reports.",
     ),
     "report.wrong.no_version": ("Cette version n'existe pas.", "There is no such version."),
+    "report.wrong.not_described": (
+        "L'archive ne sait pas encore avec certitude de qui il s'agit : le texte est sur la page du compte rendu.",
+        "The archive does not know for certain yet whose report it is: its words are on the page of the report.",
+    ),
     "report.wrong.no_document": ("Ce document n'existe pas.", "There is no such document."),
     "error.report_too_long": ("200 000 caractères au plus en tout.", "200,000 characters at most in all."),
     "error.not_a_dose": ("Un nombre plus grand que zéro.", "A number greater than zero."),
