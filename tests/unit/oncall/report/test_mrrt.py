@@ -147,10 +147,11 @@ ENTITIES = '<!DOCTYPE html [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&
         ENTITIES.encode() + section("<p>&b;</p>"),
         b'<!DOCTYPE html [<!ENTITY x SYSTEM "http://127.0.0.1:9/x">]>' + section("<p>&x;</p>"),
         page("<p>a</p>", f"<script type='text/xml'>{ENTITIES}<template_attributes>&b;</template_attributes></script>"),
+        page("<p>a</p>", '<script type="text/xml"><!DOCTYPE a SYSTEM "http://127.0.0.1:9/x.dtd"><a/></script>'),
         f"{ENTITIES}<html><body><p>&b;</p></body></html>".encode("utf-16"),
         page("<p>a</p>", f"<script type='text/xml'>{ENTITIES}<a/></script>").decode().encode("utf-16"),
     ],
-    ids=["laughs", "external", "laughs-in-codes", "utf-16", "utf-16-codes"],
+    ids=["laughs", "external", "laughs-in-codes", "external-in-codes", "utf-16", "utf-16-codes"],
 )
 def test_a_file_that_declares_entities_is_refused(content: bytes) -> None:
     with pytest.raises(Refused):

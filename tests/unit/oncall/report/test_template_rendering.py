@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from oncall.language import Language
 from oncall.report.content import Chapter, Dose, ReportContent
 from oncall.report.rendering import Severity, completeness, form_of, notices, render, sentence, value_text
-from oncall.report.template import Condition, Fact, Field, FieldKind, Line, Template, placeholders
+from oncall.report.template import Choice, Condition, Fact, Field, FieldKind, Line, Template, placeholders
 from oncall.report.template_fields import check_answers, defaults, is_shown
 from oncall.report.template_texts import WORDS
 from tests.unit.oncall.report.template_strategies import raw_answers, templates
@@ -121,6 +121,24 @@ def test_what_cannot_be_an_answer_is_an_error_of_its_field(raw: dict[str, Any], 
     (error,) = check_answers(FORM, raw).errors.values()
 
     assert said in error
+
+
+def test_an_answer_that_a_line_of_its_chapter_says_is_not_said_again() -> None:
+    line = Line(chapter=Chapter.RESULTS, text="Lésion de {size}.")
+    template = replace(FORM, lines=(line,))
+
+    content = render(template, check_answers(template, {"bleed": True, "size": 3}).answers, {})
+
+    assert content.results.splitlines() == ["Lésion de 3 mm.", "Saignement : oui."]
+
+
+def test_none_and_something_else_cannot_both_be_chosen() -> None:
+    choices = (Choice(choice_id="none", label="aucune", is_exclusive=True), Choice(choice_id="m1", label="M1"))
+    field = Field(field_id="vessel", label="Artère", kind=FieldKind.CHOICES, choices=choices)
+    template = replace(FORM, fields=(field,), lines=())
+
+    assert "exclut" in check_answers(template, {"vessel": ["m1", "none"]}).errors["vessel"]
+    assert check_answers(template, {"vessel": ["none"]}).answers == {"vessel": ("none",)}
 
 
 def test_a_default_is_offered_and_is_no_answer() -> None:
