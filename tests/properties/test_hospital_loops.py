@@ -26,12 +26,12 @@ from tests.harness.small_territory import engine, in_force, memory_store, reques
 CASE: Final = CaseId("C1")
 ANNA: Final = Actor(who="anna", role="read")
 DESK: Final = Actor(who="desk-north", role="request")
-IDS: Final = st.sampled_from(["f1", "f2"])
+IDS: Final = st.sampled_from(["f1", "f1", "f2"])
 # An hour before clocks change in Paris, back and forward.
 BEGINNINGS: Final = st.sampled_from(
     [datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2027, 3, 28, 0, 30, tzinfo=UTC)]
 )
-NAMES: Final = st.sampled_from(["Dr Martin", "Dr Blanc", "anna", "Coline", "", " "])
+NAMES: Final = st.sampled_from(["Dr Martin", "Dr Martin", "Dr Blanc", "anna", "Coline", " "])
 
 
 class HospitalLoops(RuleBasedStateMachine):
@@ -93,6 +93,11 @@ class HospitalLoops(RuleBasedStateMachine):
     @rule(critical_id=IDS, who=NAMES, actor=st.sampled_from([ANNA, DESK]))
     def take_over(self, critical_id: str, who: str, actor: Actor) -> None:
         self.attempt(partial(self.runner.acknowledge_critical, CASE, critical_id, who, self.now, actor=actor))
+
+    @rule(critical_id=IDS)
+    def take_over_when_it_is_overdue(self, critical_id: str) -> None:
+        self.wait(16)
+        self.take_over(critical_id, "Dr Martin", DESK)
 
     @rule(critical_id=IDS, who=NAMES)
     def close_loop(self, critical_id: str, who: str) -> None:
