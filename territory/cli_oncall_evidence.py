@@ -209,6 +209,7 @@ def _verify_log(arguments: argparse.Namespace, clock: Clock) -> int:
     result = {
         "logs": verdict.logs,
         "events": verdict.events,
+        "report_versions": verdict.versions,
         "anchors": verdict.anchors,
         "events_since_last_anchor": verdict.unanchored,
         "newest_anchor": verdict.newest_anchor_number,

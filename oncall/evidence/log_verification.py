@@ -4,7 +4,8 @@ For: ``telegarde oncall verify-log``. Not for: one dossier (`oncall.evidence.ver
 
 For each event: its text has its hash, it is chained to the one before, the columns beside the text say the same. For
 each log: no gap, and an end that is the one the case's row knows. For each anchor: number, chain, signature, root, and
-every leaf is an event of its log, the last one that the log had then. So an event that was dropped, altered, moved or
+every leaf is an event of its log, the last one that the log had then. Each report version that an event says was signed
+is there, signed, and has the digest that the event has. So an event that was dropped, altered, moved or
 slipped in is found, and, up to the last anchor, also when all hashes after it were made anew.
 
 What is found does not end the work: the first `FOUND_MAX` places are told. Reads one snapshot: the node may go on.
@@ -19,10 +20,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, func, select, tuple_
 
 from foundation.database import Database
-from oncall.case.event import GENESIS_HASH
+from oncall.case.event import GENESIS_HASH, CaseId
 from oncall.evidence.anchor import faults_of, root_over
 from oncall.evidence.anchor_store import AnchorDamaged, anchor_of, anchors_after, leaves_of
 from oncall.evidence.difference import Difference, What
+from oncall.evidence.verification import signed_in
+from oncall.report import store as report_store
+from oncall.report.signing import verify as verify_signature
 from oncall.schema import oncall_anchor, oncall_anchor_leaf, oncall_case, oncall_case_event
 
 PAGE_EVENTS: Final = 2000
@@ -43,6 +47,7 @@ class LogVerdict:
     logs: int = 0
     events: int = 0
     anchors: int = 0
+    versions: int = 0
     unanchored: int = 0
     newest_anchor: str = ""
     newest_anchor_number: int = 0
@@ -123,6 +128,7 @@ class _Walk:
                 self._verdict.logs += 1
             self._look_at(row)
             self._verdict.events += 1
+        self._compare_versions(page)
 
     def end(self) -> None:
         """Look at the end of the log that was walked."""
@@ -160,6 +166,24 @@ class _Walk:
             self._tell(What.ADDED, row.seq, "it stands where anchors were made already, and none of them knows it")
         self._seq, self._hash = row.seq, row.hash
 
+    def _compare_versions(self, page: Sequence[Row[Any]]) -> None:
+        """Look at the versions that events of a page say were signed."""
+        told = [one for row in page if row.type.startswith(("report.", "prelim.")) for one in _signed_in(row.body)]
+        for (case_id, number), digest in told:
+            name = f"version {number} of the report of case {case_id}"
+            detail = ""
+            try:
+                signed = report_store.find(self._connection, CaseId(case_id), number)
+                if signed is None:
+                    detail = "the log says that it was signed, and it is not there"
+                elif signed.digest != digest or not verify_signature(signed.signature, digest):
+                    detail = "it is not what the log says was signed"
+                self._verdict.versions += 1
+            except report_store.VersionDamaged:
+                detail = "it is not what was signed"
+            if detail:
+                self._verdict.add(Difference(what=What.ALTERED, section="report", name=name, detail=detail))
+
     def _fault(self, row: Row[Any]) -> tuple[What, str] | None:
         if hashlib.sha256(row.body.encode()).hexdigest() != row.hash:
             return What.ALTERED, "its content does not have its hash"
@@ -174,6 +198,14 @@ class _Walk:
     def _tell(self, what: What, seq: int, detail: str) -> None:
         name = f"event {seq} of {self._case_id}"
         self._verdict.add(Difference(what=what, section="log", item=seq, name=name, detail=detail))
+
+
+def _signed_in(text: str) -> list[tuple[tuple[str, int], str]]:
+    try:
+        return list(signed_in(json.loads(text)))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        # The event itself is told already.
+        return []
 
 
 def _says_the_same(row: Row[Any]) -> bool:

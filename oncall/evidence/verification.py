@@ -100,6 +100,8 @@ def verify(data: bytes, *, node_keys: frozenset[bytes] = frozenset()) -> Verdict
             seen = _looked_at(look, section, sections, node_keys)
             # Of what was found in a section already, an anchor has no more to say.
             differences += [one for one in seen if one.section not in touched]
+    if not {"events", "report"} & {one.section for one in differences}:
+        differences += _looked_at(_look_at_signings, "report", sections, node_keys)
     return Verdict(
         differences=tuple(differences),
         sections=sections,
@@ -132,6 +134,16 @@ def item_name(section: str, item: Any, place: int) -> str:
     except _UNREADABLE:
         return f"{section}, item {place + 1}"
     return section if section in OBJECTS else f"{section}, item {place + 1}"
+
+
+def signed_in(body: Mapping[str, Any]) -> Iterator[tuple[tuple[str, int], str]]:
+    """Return which version of which case an event says was signed, and the version's digest."""
+    payload = body["payload"]
+    if str(body["type"]).startswith(("report.", "prelim.")) and payload.get("content_hash"):
+        # A retraction names the version that it withdraws, and the notice that is the next one.
+        number = payload.get("notice_version", payload.get("version"))
+        if number is not None:
+            yield (body["case_id"], number), payload["content_hash"]
 
 
 # Shape and schema
@@ -328,6 +340,23 @@ def _look_at_report(sections: Mapping[str, Any], _keys: frozenset[bytes]) -> Ite
         elif version.previous_digest != digest:
             yield _version(What.ALTERED, place, name, "it does not follow the version before")
         before[version.case_id] = (version.version, signed.digest)
+
+
+def _look_at_signings(sections: Mapping[str, Any], _keys: frozenset[bytes]) -> Iterator[Difference]:
+    held = {
+        (item["version"]["case_id"], item["version"]["version"]): (place, item["digest"])
+        for place, item in enumerate(_items(sections["report"]))
+    }
+    told = {key: digest for item in sections["events"] for key, digest in signed_in(item["body"])}
+    for case_id, number in {**told, **held}:
+        name = f"version {number} of the report of case {case_id}"
+        place, digest = held.get((case_id, number), (-1, ""))
+        if not digest:
+            yield _version(What.MISSING, place, name, "the log says that it was signed, and it is not here")
+        elif (case_id, number) not in told:
+            yield _version(What.ADDED, place, name, "the log does not know it")
+        elif told[case_id, number] != digest:
+            yield _version(What.ALTERED, place, name, "the log says that another one was signed")
 
 
 def _version(what: What, place: int, name: str, detail: str) -> Difference:

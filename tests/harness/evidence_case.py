@@ -1,7 +1,6 @@
 """A case with everything that a dossier has to hold, in a database: signed, told, anchored, sealed for both centres."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -14,7 +13,7 @@ from oncall.case.commands import Context, Facts, say
 from oncall.case.event import Actor, CaseId
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType as E
-from oncall.directory import PersonId
+from oncall.directory import Directory, PersonId
 from oncall.documents_store import publish_directory
 from oncall.engine.engine import Engine
 from oncall.engine.sql_store import SqlStore
@@ -22,20 +21,24 @@ from oncall.evidence.anchor_store import Anchors
 from oncall.evidence.dossier import PLATFORM, Sealed
 from oncall.evidence.making import Evidence
 from oncall.language import Language
-from oncall.report import canonical
-from oncall.report import store as report_store
 from oncall.report.content import Dose, ReportContent
 from oncall.report.signing import Ed25519Keys
-from oncall.report.version import Author, ReportVersion, SeenStudy, SignedVersion, VersionKind
+from oncall.report.version import SeenStudy, SignedVersion, VersionKind
 from oncall.report_documents.source import Subject
 from oncall.roster_publication import publish_roster
 from oncall.schema import oncall_report_document
-from tests.harness.small_territory import BEGIN, at, directory, engine, ready_case, roster
+from tests.harness.small_territory import BEGIN, at, directory, engine, in_force, ready_case, roster
 
 CASE: Final = CaseId("C1")
 UID: Final = "1.2.9"
 SIGNER: Final = PersonId("anna")
 CLERK: Final = Actor(who="coline", role="coordinator", authentication="token")
+RPPS: Final = "10100000008"
+RESULTS: Final = "Pas d'hémorragie. Ñ Ω 所見"
+SEEN: Final = (
+    SeenStudy(issuer="NORTH", study_instance_uid="1.2.3", instances=420, modality="CT"),
+    SeenStudy(issuer="NORTH", study_instance_uid="1.2.1", instances=210, is_prior=True, study_date="20250101"),
+)
 PATIENT: Final = Subject(name="ΠΑΠΑΣ^Ñoël=山田^太郎", patient_id="P-1", issuer="NORTH", sex="F")
 
 
@@ -74,18 +77,17 @@ class Place:
         return self.engine.execute(case_id, command, at(minutes), actor=CLERK)
 
     def sign(
-        self, minutes: float, kind: VersionKind = VersionKind.FINAL, *, results: str = "Pas d'hémorragie. Ñ Ω 所見",
-        **more: object,
-    ) -> SignedVersion:  # fmt: skip
-        """Keep the next version of the report, signed."""
-        with self.database.write(durable=True) as connection:
-            before = report_store.versions_of(connection, CASE)
-            signed = sign(
-                self.keys, version=len(before) + 1, kind=kind, results=results, signed_at=at(minutes),
-                previous_digest=before[-1].digest if before else "", **more,
-            )  # fmt: skip
-            report_store.insert(connection, signed)
-        return signed
+        self, minutes: float, kind: VersionKind = VersionKind.FINAL, *, results: str = RESULTS, reason: str = ""
+    ) -> SignedVersion:
+        """Sign the next version of the report."""
+        content = ReportContent(
+            language=Language.FRENCH, title="TDM cérébrale", indication="Chute", technique="Sans injection",
+            results=results, conclusion="Normal", doses=(Dose(quantity="DLP", value=812.5, unit="mGy.cm"),),
+        )  # fmt: skip
+        return self.engine.sign_report(
+            CASE, SIGNER, content, at(minutes), signer_port=self.keys, transaction_uid=UID, kind=kind, reason=reason,
+            seen=SEEN,
+        )  # fmt: skip
 
 
 def keep_documents(database: Database, minutes: float) -> None:
@@ -99,37 +101,20 @@ def keep_documents(database: Database, minutes: float) -> None:
         connection.execute(insert(oncall_report_document), rows)
 
 
-def sign(keys: Ed25519Keys, *, version: int, kind: VersionKind, results: str, signed_at: datetime,
-         previous_digest: str = "", **more: object) -> SignedVersion:  # fmt: skip
-    """Return a version signed by its author."""
-    said = ReportVersion(
-        case_id=CASE,
-        version=version,
-        kind=kind,
-        content=ReportContent(
-            language=Language.FRENCH, title="TDM cérébrale", indication="Chute", technique="Sans injection",
-            results=results, conclusion="Normal", doses=(Dose(quantity="DLP", value=812.5, unit="mGy.cm"),),
-        ),
-        author=Author(person_id=SIGNER, name="Anna", rpps="10100000001", organisation="Pool"),
-        signed_at=signed_at,
-        patient_key="key-north",
-        previous_digest=previous_digest,
-        seen=(
-            SeenStudy(issuer="NORTH", study_instance_uid="1.2.3", instances=420, modality="CT"),
-            SeenStudy(issuer="NORTH", study_instance_uid="1.2.1", instances=210, is_prior=True, study_date="20250101"),
-        ),
-        **more,  # type: ignore[arg-type]  # fields of the version that a test sets
-    )  # fmt: skip
-    digest = canonical.digest_of(said)
-    return SignedVersion(version=said, digest=digest, signature=keys.sign(SIGNER, digest))
+def known() -> Directory:
+    """Return the small territory's directory, with a number by which the signer is known to everybody."""
+    small = directory()
+    signer = replace(small.persons[SIGNER], rpps=RPPS)
+    return replace(small, persons={**small.persons, SIGNER: signer})
 
 
 def place(database: Database, directory_of_keys: Path) -> Place:
     """Return an empty node in a database that has its tables."""
     with database.write(durable=True) as connection:
-        publish_directory(connection, directory(), by="admin", now=BEGIN)
-        publish_roster(connection, roster(), directory(), by="admin", now=BEGIN)
-    return Place(database=database, keys=Ed25519Keys(directory_of_keys), engine=engine(SqlStore(database)))
+        publish_directory(connection, known(), by="admin", now=BEGIN)
+        publish_roster(connection, roster(), known(), by="admin", now=BEGIN)
+    runner = engine(SqlStore(database), in_force(people=known()))
+    return Place(database=database, keys=Ed25519Keys(directory_of_keys), engine=runner)
 
 
 def told(database: Database, directory_of_keys: Path) -> Place:
@@ -143,8 +128,7 @@ def told(database: Database, directory_of_keys: Path) -> Place:
     assert reader == SIGNER
     runner.claim(CASE, reader, at(6), transaction_uid=UID)
     here.anchors.make(at(7))
-    signed = here.sign(10)
-    here.say(E.REPORT_SIGNED, 10, version=1, signer=reader, transaction_uid=UID, content_hash=signed.digest)
+    here.sign(10)
     here.say(
         E.CRITICAL_DECLARED, 11, critical_id="k1", category=1, finding="Hématome ñ", radiologist=reader,
         identified_at_us=microseconds(at(10)), due_at_us=microseconds(at(26)),

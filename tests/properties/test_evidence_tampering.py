@@ -175,9 +175,22 @@ def test_another_schema_is_refused_and_says_which_is_read(schema: str, tmp_path:
 
 @settings(max_examples=60, deadline=None)
 @given(junk=st.binary(max_size=300))
-def test_a_file_of_something_else_is_unusable_and_never_proven(junk: bytes) -> None:
-    with pytest.raises(DossierUnusable):
-        verify(junk)
+def test_a_file_of_something_else_is_never_proven(junk: bytes) -> None:
+    try:
+        assert verify(junk).differences
+    except DossierUnusable:
+        return
+
+
+def test_a_version_that_the_log_knows_and_the_dossier_lacks_is_missing_also_when_the_node_sealed_it(
+    tmp_path: Path,
+) -> None:
+    sections = content()
+    sections["report"] = [{"none_recorded": True}]
+
+    found = verify(sealed_anew(sections, Ed25519Keys(tmp_path))).differences
+
+    assert [(one.what, one.name) for one in found] == [(What.MISSING, "version 1 of the report of case C1")]
 
 
 @settings(max_examples=60, deadline=None)

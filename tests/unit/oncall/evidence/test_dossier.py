@@ -121,7 +121,7 @@ def test_a_case_without_report_says_that_there_is_none(empty: Place) -> None:
 
 def test_addenda_and_a_retraction_are_all_there_beside_the_original(here: Place) -> None:
     here.sign(20, VersionKind.ADDENDUM, results="Complément", reason="relecture")
-    here.sign(30, VersionKind.RETRACTION, results="", reason="autre patient", replaces=1)
+    here.sign(30, VersionKind.RETRACTION, results="Retiré", reason="autre patient")
 
     dossier = here.dossier()
 
@@ -131,7 +131,7 @@ def test_addenda_and_a_retraction_are_all_there_beside_the_original(here: Place)
 
 
 def test_a_report_of_sixty_thousand_characters_is_whole(here: Place) -> None:
-    here.sign(20, VersionKind.ADDENDUM, results="é" * 60_000)
+    here.sign(20, VersionKind.ADDENDUM, results="é" * 60_000, reason="relecture")
 
     dossier = here.dossier()
 

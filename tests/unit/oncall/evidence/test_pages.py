@@ -71,7 +71,7 @@ def test_the_pages_say_what_a_lawyer_asks_in_local_time(language: Language, said
     sealed, file, _ = made(language)
     text = text_of(file)
 
-    for one in [*said, "2026-10-24 18:40:00 +0200", "Hématome, relu", "RPPS 10100000001", "ΠΑΠΑΣ", sealed.digest]:
+    for one in [*said, "2026-10-24 18:40:00 +0200", "Hématome, relu", "RPPS 10100000008", "ΠΑΠΑΣ", sealed.digest]:
         assert one in text
 
 
@@ -109,8 +109,8 @@ def test_a_pdf_of_something_else_carries_no_dossier() -> None:
 
 
 def test_a_long_report_with_a_retraction_is_on_the_pages_to_its_last_word(here: Place) -> None:
-    here.sign(20, VersionKind.ADDENDUM, results="mot " * 15_000 + "FIN")
-    here.sign(30, VersionKind.RETRACTION, results="", reason="autre patient", replaces=1)
+    here.sign(20, VersionKind.ADDENDUM, results="mot " * 15_000 + "FIN", reason="relecture")
+    here.sign(30, VersionKind.RETRACTION, results="Retiré", reason="autre patient")
 
     text = text_of(pdf(here.dossier(), here.keys, Language.FRENCH, words))
 
