@@ -8,9 +8,10 @@ from typing import Any, Final
 import pytest
 
 from foundation.errors import PeerError, Refused
-from oncall.case import commands
+from oncall.case import commands, commands_report
+from oncall.case.commands import Context
 from oncall.case.event import Actor, CaseId
-from oncall.case.regions import CriticalFinding, CriticalState
+from oncall.case.regions import CriticalFinding, CriticalState, StudyKey
 from oncall.critical.calls import CallOutcome
 from oncall.directory import ChannelKind, ContactDuty, Directory, PersonId, Role, SiteId
 from oncall.engine.engine import Engine
@@ -359,3 +360,39 @@ def test_the_hospital_is_woken_after_the_categorys_time_whatever_the_clocks_on_t
 
 def _texts(store: MemoryStore) -> list[str]:
     return [one.text for one in store.messages.lease(ChannelKind.SMS, at(23), worker="sender", limit=99).messages]
+
+
+def test_a_case_whose_study_goes_to_another_case_keeps_its_finding_and_its_alarm() -> None:
+    store = memory_store()
+    runner = engine(store, rules_around(at(5)))
+    study = StudyKey("NORTH", "1.2.3")
+    unannounced = replace(request(), patient_key="", accession_number="A1")
+    opened = commands.open_unannounced(unannounced, study, Context(now=at(5)), rule="night", received=200)
+    runner.record_opening(CASE, opened, at(5))
+    runner.open_case(CaseId("C2"), replace(request(), patient_key="key-1", accession_number="A2"), at(5))
+    declared(runner, minutes=6)
+
+    runner.move_study(CASE, study, CaseId("C2"), at(7), actor=DESK, reason="wrong request")
+    run_until(runner, at(22))
+
+    assert [one.critical_id for one in runner.case(CASE).criticals] == ["f1"]
+    assert runner.case(CASE).is_open
+    assert "emma" in paged(store)
+
+
+def test_a_retracted_report_takes_no_finding_back() -> None:
+    store = memory_store()
+    runner = engine(store, rules_around(at(5)))
+    runner.open_case(CASE, request(), at(5))
+    runner.complete_images(CASE, at(5), rule="radiographer")
+    reader = runner.case(CASE).reading.assigned_to
+    assert reader is not None
+    runner.claim(CASE, reader, at(6), transaction_uid="1.2")
+    declared(runner)
+    runner.sign(CASE, reader, at(8), transaction_uid="1.2")
+    runner.execute(CASE, partial(commands_report.retract, reason="wrong patient"), at(9))
+
+    run_until(runner, at(23))
+
+    assert [one.finding.is_waiting for one in runner.open_criticals(at(23))] == [True]
+    assert "emma" in paged(store)
