@@ -60,7 +60,7 @@ def attempt_call(case: Case, context: Context, *, critical_id: str, recipient: s
 
 def communicate(
     case: Case, context: Context, *, critical_id: str, recipient: str, method: str, read_back: str,
-    received_at: datetime,
+    received_at: datetime | None = None,
 ) -> Facts:  # fmt: skip
     """The finding was told and read back; with the declaration these are the ACR's six fields."""
     return say(
@@ -69,7 +69,7 @@ def communicate(
         E.CRITICAL_COMMUNICATED,
         critical_id=critical_id,
         recipient=recipient,
-        received_at_us=microseconds(min(received_at, context.now)),
+        received_at_us=microseconds(min(received_at or context.at, context.now)),
         method=method,
         read_back=read_back,
     )

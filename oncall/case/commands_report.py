@@ -1,10 +1,8 @@
 """Signing, delivering, critical findings and identity, as pure decisions like those of `oncall.case.commands`."""
 
-from datetime import datetime
 from typing import Final
 
 from foundation.errors import PeerError, Refused
-from foundation.instants import microseconds
 from oncall.case.commands import Context, Facts, possible, say
 from oncall.case.regions import (
     CriticalFinding,
@@ -179,46 +177,6 @@ def _is_newest(case: Case, version: int | None) -> bool:
 
 
 # Critical findings
-
-
-def declare_critical(
-    case: Case, context: Context, *, critical_id: str, category: int, finding: str, radiologist: str, due_at: datetime
-) -> Facts:
-    """Declare a critical finding; its acknowledgement is due at `due_at`. A closed case is opened again for it."""
-    if category not in CRITICAL_DUE_S:
-        raise PeerError("a critical finding is of ACR category 1, 2 or 3")
-    known = find_critical(case, critical_id)
-    if known is not None and known.category <= category:
-        return ()
-    reopened = () if case.is_open else (context.fact(E.CASE_REOPENED, reason="a critical finding was declared"),)
-    declared = context.fact(
-        E.CRITICAL_DECLARED,
-        critical_id=critical_id,
-        category=category,
-        finding=finding,
-        identified_at_us=microseconds(context.at),
-        radiologist=radiologist,
-        due_at_us=microseconds(due_at),
-    )
-    return possible(case, *reopened, declared)
-
-
-def communicate_critical(
-    case: Case, context: Context, *, critical_id: str, recipient: str, method: str, read_back: str
-) -> Facts:
-    """The finding was told and read back; the other of the six fields are in the declaration."""
-    if not (recipient and read_back):
-        raise PeerError("a critical finding is told to a named person who reads it back")
-    return say(
-        case,
-        context,
-        E.CRITICAL_COMMUNICATED,
-        critical_id=critical_id,
-        recipient=recipient,
-        received_at_us=microseconds(context.at),
-        method=method,
-        read_back=read_back,
-    )
 
 
 def acknowledge_critical(case: Case, context: Context, *, critical_id: str, clinician: str) -> Facts:

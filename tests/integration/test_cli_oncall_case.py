@@ -14,7 +14,7 @@ from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
 from oncall import recall_store
-from oncall.case import commands_report
+from oncall.case import commands_critical
 from oncall.case.commands import NewRequest
 from oncall.case.event import CaseId
 from oncall.directory import PersonId, SiteId
@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         engine.claim(case.case_id, reader, NOW + timedelta(minutes=5), transaction_uid="2.25.1")
         engine.execute(
             case.case_id,
-            lambda one, context: commands_report.declare_critical(
+            lambda one, context: commands_critical.declare(
                 one, context, critical_id="x", category=1, finding=FINDING, radiologist=reader, due_at=context.at
             ),
             NOW + timedelta(minutes=6),

@@ -7,6 +7,7 @@ import pytest
 
 from foundation.instants import microseconds
 from oncall.case import commands as ask
+from oncall.case import commands_critical
 from oncall.case import commands_report as report
 from oncall.case.clocks import Clock, Reading, late_images_s, read_clocks
 from oncall.case.commands import Context
@@ -147,7 +148,7 @@ def test_each_critical_finding_has_its_own_clock() -> None:
     story.opened()
     for name, due in (("f1", 35.0), ("f2", 260.0)):
         story.append(
-            report.declare_critical(
+            commands_critical.declare(
                 story.case, at(20), critical_id=name, category=1, finding="x", radiologist=ANNE, due_at=after(due)
             )
         )

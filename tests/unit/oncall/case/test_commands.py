@@ -6,6 +6,7 @@ import pytest
 
 from foundation.errors import PeerError
 from oncall.case import commands as ask
+from oncall.case import commands_critical
 from oncall.case import commands_report as report
 from oncall.case.regions import (
     CriticalState,
@@ -414,7 +415,7 @@ def test_a_case_that_a_reader_has_open_is_not_closed() -> None:
 
 def test_no_case_closes_over_a_critical_finding_that_nobody_has_taken_over() -> None:
     story = claimed()
-    declared = report.declare_critical(
+    declared = commands_critical.declare(
         story.case, at(20), critical_id="f1", category=1, finding="bleeding", radiologist=ANNE, due_at=after(35)
     )
     story.append(declared)
@@ -433,7 +434,7 @@ def test_one_critical_finding_is_acknowledged_and_the_other_still_waits() -> Non
     story = claimed()
     for critical_id, category in (("f1", 1), ("f2", 2)):
         story.append(
-            report.declare_critical(
+            commands_critical.declare(
                 story.case,
                 at(20),
                 critical_id=critical_id,
@@ -453,7 +454,7 @@ def test_a_critical_finding_declared_again_becomes_more_urgent_never_less() -> N
     story = claimed()
 
     def declare(category: int, due: float) -> None:
-        facts = report.declare_critical(
+        facts = commands_critical.declare(
             story.case,
             at(20),
             critical_id="f1",

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from oncall.case import commands_report
+from oncall.case import commands_critical, commands_report
 from oncall.case.commands import Context, Facts
 from oncall.case.event import CaseId
 from oncall.case.regions import CriticalState
@@ -24,7 +24,7 @@ CASE: Final = CaseId("C1")
 
 def declared(critical_id: str, *, minutes: float) -> Command:
     def command(case: Case, context: Context) -> Facts:
-        return commands_report.declare_critical(
+        return commands_critical.declare(
             case, context, critical_id=critical_id, category=1, finding="subdural", radiologist="anna",
             due_at=context.now + timedelta(minutes=minutes),
         )  # fmt: skip
@@ -34,7 +34,7 @@ def declared(critical_id: str, *, minutes: float) -> Command:
 
 def communicated(critical_id: str) -> Command:
     def command(case: Case, context: Context) -> Facts:
-        return commands_report.communicate_critical(
+        return commands_critical.communicate(
             case, context, critical_id=critical_id, recipient="Dr Martin", method="phone", read_back="subdural"
         )
 
