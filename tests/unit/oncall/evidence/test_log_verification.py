@@ -11,7 +11,13 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from oncall.case.event import CaseId
 from oncall.evidence.log_verification import LogVerdict, verify_logs
 from oncall.report.signing import NODE
-from oncall.schema import oncall_anchor, oncall_anchor_leaf, oncall_case, oncall_case_event
+from oncall.schema import (
+    oncall_anchor,
+    oncall_anchor_leaf,
+    oncall_case,
+    oncall_case_event,
+    oncall_report_version,
+)
 from tests.harness.evidence_case import CASE, Place
 from tests.harness.small_territory import at, ready_case
 from tests.unit.oncall.evidence.conftest import BOTH
@@ -160,3 +166,17 @@ def test_reading_says_how_far_it_is(here: Place) -> None:
 
     total = told[-1][1]
     assert told[-1] == (total, total)
+
+
+@pytest.mark.parametrize("how", ["dropped", "changed"])
+def test_a_report_version_that_is_not_what_the_log_says_was_signed_is_named(here: Place, how: str) -> None:
+    def spoil(connection: Connection) -> None:
+        if how == "dropped":
+            connection.execute(delete(oncall_report_version))
+        else:
+            body = func.replace(oncall_report_version.c.body, "Chute", "Chut")
+            connection.execute(update(oncall_report_version).values(body=body))
+
+    change(here, spoil)
+
+    assert where(proved(here)) == ["altered version 1 of the report of case C1"]
