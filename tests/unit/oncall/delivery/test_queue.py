@@ -7,12 +7,13 @@ import pytest
 from foundation.clock import ManualClock
 from foundation.database import Database
 from foundation.errors import Refused
-from oncall.case.commands_report import acknowledge_report
+from oncall.case.commands_report import acknowledge_report, record_access
 from oncall.case.event import SYSTEM
 from oncall.delivery import authorisations, queue
 from oncall.delivery.model import Authorisation, DeliveryChannel, DeliveryState, RecipientKind
 from oncall.delivery.policy import DEFAULT_POLICY
 from oncall.delivery.queue import Arrived, HandedOn, NotArrived
+from oncall.directory import PersonId
 from oncall.report.version import VersionKind
 from tests.harness.deliveries import happened, of_channel, states, statuses, tell_case, worker
 from tests.harness.report_night import CASE, ReportNight
@@ -93,6 +94,23 @@ def test_an_acknowledged_version_is_still_filed_with_the_systems(database: Datab
     found = states(database, CASE)
     assert (found[1, "web"], found[1, "email"], found[1, "archive"]) == ("acknowledged", "acknowledged", "queued")
     assert of_channel(statuses(database, CASE), C.EMAIL).ended_by == "Dr Emma"
+
+
+def test_who_opened_a_version_on_the_page_is_written_to_when_it_is_withdrawn(
+    database: Database, night: ReportNight
+) -> None:
+    night.sign()
+    worker(database, ManualClock(at(11))).drain()
+    tell_case(night, database, 11)
+    edgar = PersonId("edgar")
+    night.engine.execute(CASE, lambda case, context: record_access(case, edgar, context, version=1), at(12))
+
+    night.sign(VersionKind.RETRACTION, 20)
+
+    told = {
+        one.delivery.recipient: one.delivery.address for one in statuses(database, CASE) if one.delivery.version == 2
+    }
+    assert told["edgar"] == "edgar@oncall.example"
 
 
 def news(database: Database) -> tuple[queue.DeliveryNews, ...]:
