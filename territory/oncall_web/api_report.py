@@ -25,7 +25,7 @@ from territory.oncall_web.access import Holder, May
 from territory.oncall_web.app import Handler, Site
 from territory.oncall_web.case_page import case_of
 from territory.oncall_web.report_reading import report_rows, take_note
-from territory.oncall_web.report_room import template_key
+from territory.oncall_web.report_room import ensure_not_blind, template_key
 from territory.oncall_web.report_sign_page import wish_of
 
 
@@ -33,6 +33,7 @@ def show(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> 
     """Return every version of a case's report, oldest first, and for a reader the draft."""
     del sent
     case, room = case_of(site, request, holder), site.rooms.reports
+    ensure_not_blind(case, holder)
     history = room.versions(case.case_id)
     versions = [one.version for one in history]
     draft = room.drafts.find(case.case_id) if May.READ in holder.may else None

@@ -51,7 +51,6 @@ _PRIMARY: Final[Mapping[str, tuple[str, ...]]] = {
     "paged": ("acknowledge",),
     "accepted": ("claim",),
     "parked": ("resume",),
-    "reported": ("report-acknowledged",),
     "done": ("close",),
 }
 """Which action is shown beside what is to be done next, the first that the holder may do."""

@@ -16,7 +16,6 @@ from oncall.delivery.documents import DocumentKind, NotDescribed
 from oncall.notify import case_code
 from oncall.report_documents.cda import cda
 from oncall.report_documents.fhir import bundle
-from oncall.report_documents.pdf import pdf
 from territory.oncall_web.app import Site
 from territory.oncall_web.refusals import RefusedInWords
 from territory.oncall_web.report_page import pdf_answer
@@ -57,7 +56,8 @@ def _answer(site: Site, case: Case, version: int, form: str, name: str) -> Respo
         return pdf_answer(body, name) if form == "pdf" else _attached(body, media, name)
     source = room.source(case.case_id, version)
     if form == "cda":
-        return _attached(cda(source, pdf(source)), "application/xml", name)
+        printed = room.documents.of_version(case.case_id, version)[DocumentKind.PDF]
+        return _attached(cda(source, printed), "application/xml", name)
     body = json.dumps(bundle(source), ensure_ascii=False).encode()
     return _attached(body, "application/fhir+json", name)
 

@@ -21,7 +21,7 @@ from starlette.responses import RedirectResponse, Response
 
 from foundation.errors import PeerError, Refused
 from oncall.case import commands_report
-from oncall.case.event import Event
+from oncall.case.event import CaseId, Event
 from oncall.case.regions import CriticalState
 from oncall.case.state import Case, fold
 from oncall.case.vocabulary import EventType as E
@@ -29,7 +29,6 @@ from oncall.directory import PersonId
 from oncall.notify import case_code
 from oncall.report.states import in_force
 from oncall.report.version import SignedVersion
-from oncall.second_reading.board import is_first_report_hidden
 from territory.oncall_web import report_views as views
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import NAME_CHARACTERS_MAX
@@ -38,6 +37,7 @@ from territory.oncall_web.case_page import eyes_of, log_of
 from territory.oncall_web.case_view import Eyes
 from territory.oncall_web.refusals import RefusedInWords, words_of
 from territory.oncall_web.report_files import file_answer
+from territory.oncall_web.report_room import ensure_not_blind
 
 _READERS: Final = frozenset({May.REQUEST, May.READ, May.COORDINATE})
 
@@ -88,7 +88,7 @@ def listed(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -
 def report_rows(site: Site, request: Request, holder: Holder) -> list[ReportRow]:
     """Return the reports that concern a holder: what must be read first, then by age."""
     now = site.desk.now()
-    rows = [_row(site, request, holder, case, now) for case in site.rooms.reports.signed_cases(holder.may_see)]
+    rows = [_row(site, request, holder, one, now) for one in site.rooms.reports.signed_cases(holder.may_see)]
     order = {"alarm": 0, "new": 1, "opened": 2, "acknowledged": 3}
     return sorted(rows, key=lambda one: (order[one.state], not one.is_critical, one.urgency))
 
@@ -147,8 +147,7 @@ def document(site: Site, request: Request, holder: Holder, sent: dict[str, Any])
     del sent
     events = log_of(site, request, holder)
     case = fold(events)
-    if May.READ in holder.may and is_first_report_hidden(case, PersonId(holder.who)):
-        raise RefusedInWords("second.blind")
+    ensure_not_blind(case, holder)
     number, form = str(request.path_params["version"]), str(request.path_params["format"])
     if not number.isascii() or not number.isdigit():
         raise RefusedInWords("report.wrong.no_version")
@@ -177,8 +176,7 @@ def _page(
     site: Site, request: Request, holder: Holder, case: Case, events: Sequence[Event],
     history: Sequence[SignedVersion], *, problem: str = "", sent: Mapping[str, Any] | None = None, only: int = 0,
 ) -> Response:  # fmt: skip
-    if May.READ in holder.may and is_first_report_hidden(case, PersonId(holder.who)):
-        raise RefusedInWords("second.blind")
+    ensure_not_blind(case, holder)
     eyes, now = eyes_of(site, request, holder, case), site.desk.now()
     lines = views.version_lines(case, history, eyes, root=views.reading_address(case))
     newest = history[-1].version if history else None
@@ -236,9 +234,10 @@ def acknowledgements(events: Sequence[Event]) -> list[Acknowledgement]:
     return found[::-1]
 
 
-def _row(site: Site, request: Request, holder: Holder, case: Case, now: datetime) -> ReportRow:
+def _row(site: Site, request: Request, holder: Holder, case_id: CaseId, now: datetime) -> ReportRow:
+    events = site.desk.log(case_id)
+    case = fold(events)
     eyes = eyes_of(site, request, holder, case)
-    events = site.desk.log(case.case_id)
     history = site.rooms.reports.versions(case.case_id)
     newest = history[-1].version
     noted = acknowledgements(events)

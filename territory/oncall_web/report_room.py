@@ -18,7 +18,6 @@ from foundation.database import Database
 from foundation.errors import Refused
 from foundation.instants import microseconds
 from oncall.case.event import CaseId
-from oncall.case.sql_log import SqlCaseLog
 from oncall.case.state import Case
 from oncall.delivery.documents import Describer, DocumentStore
 from oncall.directory import PersonId, Role, SiteId
@@ -35,6 +34,7 @@ from oncall.report.template import Template
 from oncall.report.version import SeenStudy, SignedVersion, VersionKind
 from oncall.report_documents.source import DocumentSource
 from oncall.schema import oncall_case, oncall_report_version
+from oncall.second_reading.board import is_first_report_hidden
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.desk import Desk
 from territory.oncall_web.refusals import RefusedInWords
@@ -164,7 +164,7 @@ class ReportRoom:
         """Return the form of a kept content."""
         return form_from(content, self.template_of(content))
 
-    def signed_cases(self, may_see: Callable[[SiteId], bool]) -> tuple[Case, ...]:
+    def signed_cases(self, may_see: Callable[[SiteId], bool]) -> tuple[CaseId, ...]:
         """Return the cases with a version of the last `LISTED_FOR` that concern somebody, the newest first."""
         table, since_us = oncall_report_version, microseconds(self.desk.now() - LISTED_FOR)
         newest = func.max(table.c.signed_at_us).label("newest")
@@ -177,11 +177,7 @@ class ReportRoom:
         )
         with self._database.read() as connection:
             rows = connection.execute(wanted).all()
-        case_ids = [row.case_id for row in rows if may_see(SiteId(row.site_id))][:LISTED_MAX]
-        # A log of its own: what it keeps folded is for this thread alone.
-        log = SqlCaseLog(self._database)
-        found = (log.case(CaseId(one)) for one in case_ids)
-        return tuple(one for one in found if one is not None)
+        return tuple(CaseId(row.case_id) for row in rows if may_see(SiteId(row.site_id)))[:LISTED_MAX]
 
     # Writing
 
@@ -219,6 +215,7 @@ class ReportRoom:
             If somebody else has claimed the case, or nobody; or the person does not read for its hospital.
         """
         self._ensure_reader(case, person_id, holder)
+        ensure_not_blind(case, holder)
         if kind in FIRST and case.reading.claimed_by != person_id:
             raise RefusedInWords("report.wrong.not_claimed")
 
@@ -323,6 +320,18 @@ class ReportRoom:
         is_reader = person is not None and person.role is Role.RADIOLOGIST and case.site_id in person.privileges
         if not is_reader or May.READ not in holder.may:
             raise RefusedInWords("report.wrong.no_reader")
+
+
+def ensure_not_blind(case: Case, holder: Holder) -> None:
+    """Refuse the first report to who reads the case a second time, blind, and has not said what they see.
+
+    Raises
+    ------
+    foundation.errors.Refused
+        With what to do instead.
+    """
+    if May.READ in holder.may and is_first_report_hidden(case, PersonId(holder.who)):
+        raise RefusedInWords("second.blind")
 
 
 def template_key(template: Template) -> str:

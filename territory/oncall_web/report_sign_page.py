@@ -27,7 +27,7 @@ from territory.oncall_web.app import Handler, Site
 from territory.oncall_web.case_page import case_of, eyes_of
 from territory.oncall_web.refusals import RefusedInWords, words_of
 from territory.oncall_web.report_form import ReportForm
-from territory.oncall_web.report_room import WITH_REASON, Wish
+from territory.oncall_web.report_room import WITH_REASON, Wish, ensure_not_blind
 
 REASON_CHARACTERS_MAX: Final = 2000
 
@@ -82,6 +82,7 @@ def _page(
     sent: Mapping[str, Any] | None = None,
 ) -> Response:  # fmt: skip
     room, eyes = site.rooms.reports, eyes_of(site, request, holder, case)
+    ensure_not_blind(case, holder)
     history, given = room.versions(case.case_id), sent or {}
     kind = room.next_kind(history, str(given.get("kind") or request.query_params.get("kind", "")))
     draft = room.drafts.find(case.case_id)

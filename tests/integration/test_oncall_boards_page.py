@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from oncall.case.commands import NewRequest
+from oncall.case import commands_second_reading
+from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import CaseId
-from oncall.case.state import fold
+from oncall.case.state import Case, fold
 from oncall.critical.calls import hospital_numbers
 from oncall.directory import SiteId
 from oncall.documents_store import publish_directory
@@ -192,3 +193,37 @@ def test_a_share_is_never_shown_alone_and_figures_are_of_the_holders_hospitals(w
     assert web.ask("/oncall/figures/billing.csv?month=2026-10", token="figures").body.startswith("\ufeff")
     assert web.ask("/oncall/figures/month.pdf?month=2026-10", token="figures", raw=True).body.startswith("%PDF")
     assert web.ask("/oncall/figures?since=2026-10-24&until=2026-10-01", token="figures").status == 400
+
+
+def test_a_blind_second_reader_is_shown_the_first_report_only_after_saying_what_they_see(
+    web: Web, in_force: InForce
+) -> None:
+    reader = signed(web)
+    other = next(
+        one.person_id
+        for one in in_force.directory.persons.values()
+        if one.person_id != reader and HERE in one.privileges and one.competences
+    )
+    web.engine.execute(CaseId("c-1"), _blind, web.clock.now())
+    assert call(web, "c-1", "assign-second-reading", "coordinator", reader_id=other).status == 200
+    places = ("/oncall/report/c-1", "/oncall/report/c-1/1/pdf", "/oncall/api/cases/c-1/report")
+
+    hidden = [web.ask(place, token=other, language="fr") for place in places]
+    said = call(web, "c-1", "blind-findings", other, finding="Rien.")
+    shown = [web.ask(place, token=other, raw=True).status for place in places]
+
+    assert [page.status for page in hidden] == [409, 409, 409]
+    assert not any("Examen normal." in page.body for page in hidden)
+    assert said.status == 200, said.body
+    assert shown == [200, 200, 200]
+
+
+def _blind(case: Case, context: Context) -> Facts:
+    return commands_second_reading.require(
+        case,
+        context,
+        reasons=["asked"],
+        earliest_at=context.at,
+        due_at=context.at + timedelta(hours=24),
+        is_blind=True,
+    )
