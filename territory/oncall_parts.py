@@ -32,6 +32,7 @@ from oncall.engine.published_rules import PublishedRules, is_published
 from oncall.engine.sql_store import SqlStore
 from oncall.evidence.anchor_store import Anchors
 from oncall.evidence.making import Evidence
+from oncall.figures.upkeep import FigureUpkeep
 from oncall.notify import Sender
 from oncall.report.signing import Ed25519Keys
 from oncall.report.time_stamping import TimeStamping
@@ -107,6 +108,9 @@ class OncallParts:
         self._delivering = threading.Thread(
             target=self._delivery.run, args=(self._stopping,), name="oncall-delivery", daemon=True
         )
+        self._counting = threading.Thread(
+            target=FigureUpkeep(self._database).run, args=(self._stopping,), name="oncall-figures", daemon=True
+        )
         self._stamping = None if stamper is None else threading.Thread(
             target=TimeStamping(self._database, stamper).run, args=(self._stopping,), name="oncall-time-stamps",
             daemon=True,
@@ -131,6 +135,7 @@ class OncallParts:
         """Begin to tick and to send, in threads of their own."""
         self._sending.start()
         self._delivering.start()
+        self._counting.start()
         if self._stamping is not None:
             self._stamping.start()
         self._metronome.start()
@@ -147,6 +152,7 @@ class OncallParts:
         self._delivery.wake()
         self._sending.join()
         self._delivering.join()
+        self._counting.join()
         if self._stamping is not None:
             self._stamping.join()
         self._database.close()
