@@ -168,3 +168,15 @@ def test_an_urgent_case_alarms_after_fifteen_minutes(hospital: Hospital) -> None
     run_until(hospital.engine, at(26.1))
 
     assert hospital.alarm() is not None
+
+
+def test_an_hour_over_the_change_of_october_is_an_hour_for_an_unread_report(hospital: Hospital) -> None:
+    # The clocks go back at minute 510 of this night: the wall clock shows the same 02:20 at 470 and 530.
+    hospital.night.sign(minutes=470)
+    hospital.hears(1, 470)
+
+    run_until(hospital.engine, at(529.9))
+    assert hospital.alarm() is None
+
+    run_until(hospital.engine, at(530.1))
+    assert hospital.alarm() is not None
