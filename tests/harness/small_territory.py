@@ -148,7 +148,8 @@ def roster() -> Roster:
 def in_force(planned: Roster | None = None, people: Directory | None = None) -> InForce:
     """Return the rules of the night."""
     chosen, known = planned or roster(), people or directory()
-    around = Span(start=BEGIN - timedelta(days=130), end=END + timedelta(days=130))
+    # Seventeen weeks before, for the law; after it until both changes of the clocks have been.
+    around = Span(start=BEGIN - timedelta(days=130), end=END + timedelta(days=160))
     return InForce(directory=known, roster=chosen, timeline=Timeline(chosen, known, around))
 
 

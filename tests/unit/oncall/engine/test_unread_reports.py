@@ -1,7 +1,7 @@
 """A report that nobody acknowledges alarms the hospital, and only a named clinician ends it; on every store."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -170,13 +170,17 @@ def test_an_urgent_case_alarms_after_fifteen_minutes(hospital: Hospital) -> None
     assert hospital.alarm() is not None
 
 
-def test_an_hour_over_the_change_of_october_is_an_hour_for_an_unread_report(hospital: Hospital) -> None:
-    # The clocks go back at minute 510 of this night: the wall clock shows the same 02:20 at 470 and 530.
-    hospital.night.sign(minutes=470)
-    hospital.hears(1, 470)
+@pytest.mark.parametrize("delivered_at", ["2026-10-25T00:20:00+00:00", "2027-03-28T00:20:00+00:00"])
+def test_an_hour_is_an_hour_for_an_unread_report_whatever_the_clocks_on_the_wall_do(
+    hospital: Hospital, delivered_at: str
+) -> None:
+    # 02:20 in Paris comes again sixty minutes later in October; in March 01:20 is followed by 03:20.
+    minutes = (datetime.fromisoformat(delivered_at) - at(0)).total_seconds() / 60
+    hospital.night.sign(minutes=minutes)
+    hospital.hears(1, minutes)
 
-    run_until(hospital.engine, at(529.9))
+    hospital.engine.run_due(at(minutes + 59.9))
     assert hospital.alarm() is None
 
-    run_until(hospital.engine, at(530.1))
+    hospital.engine.run_due(at(minutes + 60.1))
     assert hospital.alarm() is not None
