@@ -26,7 +26,7 @@ from pacs.archive.schema import study
 from pacs.contracts import InstanceRef
 from pacs.scp.find import FindService
 from tests.conformance.find_node import running_find_node
-from tests.harness.find_catalogue import PATIENTS, findscu, identifier, write_files
+from tests.harness.find_catalogue import PATIENTS, findscu, findscu_in_turn, identifier, write_files
 from tests.harness.index_rows import PatientRow, insert_patient
 from tests.harness.peers import LOOPBACK, TelegardeNode, run_client
 
@@ -152,13 +152,13 @@ def test_pynetdicom_negotiates_what_standard_queries_do_not_do(node: TelegardeNo
     assert sorted(answer.StudyInstanceUID for answer in span) == ["1.2.826.1.1", "1.2.826.2.1"]
 
 
-def test_many_queries_on_one_association_are_each_answered(node: TelegardeNode) -> None:
-    association = _associate(node.port)
-    for number in range(50):
-        answers, status = _ask(association, identifier("STUDY", {"StudyInstanceUID": f"1.2.826.{number % 9}.1"}))
-        assert status == 0
-        assert len(answers) == (1 if 1 <= number % 9 <= 7 else 0)
-    association.release()
+def test_many_queries_on_one_association_are_each_answered(node: TelegardeNode, tmp_path: Path) -> None:
+    # Not by pynetdicom: its reactor may take an answer for itself when a query follows another at once.
+    asked = [identifier("STUDY", {"StudyInstanceUID": f"1.2.826.{number % 9}.1"}) for number in range(50)]
+    statuses, answers = findscu_in_turn(node.port, asked, tmp_path / "q", called_aet=node.ae_title)
+    each = [[0xFF00, 0x0000] if 1 <= number % 9 <= 7 else [0x0000] for number in range(50)]
+    assert statuses == [status for one in each for status in one]
+    assert {answer.StudyInstanceUID for answer in answers} == {f"1.2.826.{number}.1" for number in range(1, 8)}
 
 
 # --- many answers --------------------------------------------------------------------------------

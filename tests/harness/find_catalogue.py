@@ -269,26 +269,42 @@ def findscu(
     model : str
         -P, -S or -O.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    answers_directory = directory / "answers"
-    answers_directory.mkdir()
-    asked = FileDataset("", request, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
-    asked.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    asked.file_meta.MediaStorageSOPClassUID = UID("1.2.3")
-    asked.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
-    path = directory / "request.dcm"
-    dcmwrite(path, asked, enforce_file_format=True)
-    finished = run_client(
-        "findscu",
-        ["-d", model, "-X", "-od", answers_directory, "-aec", called_aet, *options, LOOPBACK, str(port), path],
+    statuses, answers, output = _findscu(
+        port, [request], directory, called_aet=called_aet, model=model, options=options
     )
-    output = finished.stdout + finished.stderr
-    statuses = [int(status, 16) for status in _STATUS.findall(output)]
     is_final = bool(statuses) and statuses[-1] not in (0xFF00, 0xFF01)
-    answers = [dcmread(one) for one in sorted(answers_directory.iterdir())]
     return Found(
         answers=answers,
         pending=statuses[:-1] if is_final else statuses,
         final=statuses[-1] if is_final else None,
         output=output,
     )
+
+
+def findscu_in_turn(
+    port: int, requests: Sequence[Dataset], directory: Path, *, called_aet: str
+) -> tuple[list[int], list[Dataset]]:
+    """Ask one query after another on one association, with DCMTK's findscu; return every status, and the answers."""
+    statuses, answers, _ = _findscu(port, requests, directory, called_aet=called_aet, model="-S", options=())
+    return statuses, answers
+
+
+def _findscu(
+    port: int, requests: Sequence[Dataset], directory: Path, *, called_aet: str, model: str, options: Sequence[str]
+) -> tuple[list[int], list[Dataset], str]:
+    answers_directory = directory / "answers"
+    answers_directory.mkdir(parents=True)
+    paths = [directory / f"request-{number:03}.dcm" for number in range(len(requests))]
+    for path, request in zip(paths, requests, strict=True):
+        asked = FileDataset("", request, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
+        asked.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        asked.file_meta.MediaStorageSOPClassUID = UID("1.2.3")
+        asked.file_meta.MediaStorageSOPInstanceUID = UID("1.2.3.4")
+        dcmwrite(path, asked, enforce_file_format=True)
+    finished = run_client(
+        "findscu",
+        ["-d", model, "-X", "-od", answers_directory, "-aec", called_aet, *options, LOOPBACK, str(port), *paths],
+    )
+    output = finished.stdout + finished.stderr
+    statuses = [int(status, 16) for status in _STATUS.findall(output)]
+    return statuses, [dcmread(one) for one in sorted(answers_directory.iterdir())], output

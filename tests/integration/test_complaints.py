@@ -12,6 +12,7 @@ import pytest
 
 import oncall.schema  # noqa: F401  # adds its tables to METADATA
 from foundation.database import Database, sqlite_url
+from oncall.case.commands_report import acknowledge_report, send_report
 from oncall.case.event import CaseId, Event
 from oncall.directory import ChannelKind, Directory, LineId, PersonId, ProviderId
 from oncall.engine.ports import Store
@@ -206,6 +207,9 @@ def test_complaint_4_what_was_answered_is_not_paged_again_months_later() -> None
     runner.acknowledge(case_id, PersonId("anna"), at(2))
     runner.claim(case_id, PersonId("anna"), at(3), transaction_uid="1.2")
     runner.sign(case_id, PersonId("anna"), at(12), transaction_uid="1.2")
+    for command in (lambda case, by: send_report(case, by, channel="web"),
+                    lambda case, by: acknowledge_report(case, "Dr Emma", by)):  # fmt: skip
+        runner.execute(case_id, command, at(13))
     before = told(store, case_id)
 
     engine(store, worker="two").run_due(END + timedelta(days=100))
