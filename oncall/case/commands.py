@@ -195,13 +195,6 @@ def refuse(case: Case, context: Context, *, motive: str, alternative: str | None
     return possible(case, refused, context.fact(E.CASE_CLOSED))
 
 
-def expire(case: Case, context: Context, *, reason: str) -> Facts:
-    """Nothing came of a request for too long; the case is closed."""
-    if case.request.state is RequestState.EXPIRED:
-        return ()
-    return possible(case, context.fact(E.REQUEST_EXPIRED, reason=reason), context.fact(E.CASE_CLOSED))
-
-
 def triage(
     case: Case,
     context: Context,

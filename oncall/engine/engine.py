@@ -265,10 +265,6 @@ class Engine(CriticalResults, Reports, DeliveryTelling, SecondReadings):
         """A called backup says yes or no; after a no the next one is called at once."""
         self._commit(now, lambda draft: answers.answer_backup(draft, person_id, is_coming=is_coming))
 
-    def accept_handover(self, person_id: PersonId, now: datetime) -> None:
-        """A reader who has come takes over the list: recorded, with the time from which they answer for it."""
-        self._commit(now, lambda draft: handovers.accept(draft, person_id, "accepted"))
-
     def set_unavailable(self, person_id: PersonId, now: datetime, *, reason: str) -> None:
         """A reader is gone (ill, network down): their unopened cases go to others at once, opened ones back."""
 

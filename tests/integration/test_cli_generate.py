@@ -1,54 +1,17 @@
 """``telegarde oncall generate`` on the demonstration territory, as a planner gives it."""
 
 import json
-import shutil
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from foundation.clock import ManualClock
-from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
-from territory import cli, cli_oncall
-from territory.demo_oncall import put_in_force
+from tests.integration.conftest import Command
 
-NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 WEEKS = ("--from", "2028-01-03", "--to", "2028-01-17")
 PEOPLE = tuple(part for number in range(1, 11) for part in ("--person", f"r{number:02}"))
-
-Command = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data directory with the demonstration territory, not to be changed."""
-    data = tmp_path_factory.mktemp("territory")
-    database = Database(sqlite_url(data / "index.sqlite"))
-    put_in_force(database)
-    database.close()
-    return data
-
-
-@pytest.fixture
-def data(made: Path, tmp_path: Path) -> Path:
-    """Return a copy of it, to be changed."""
-    return Path(shutil.copytree(made, tmp_path / "data"))
-
-
-@pytest.fixture
-def oncall(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return a function that gives a command with ``--json``, at `NOW`."""
-
-    def give(name: str, data: Path, *rest: str) -> tuple[int, dict[str, Any]]:
-        arguments = cli.build_parser().parse_args(["oncall", name, *rest, "--data", str(data), "--json"])
-        code = cli_oncall.run(arguments, ManualClock(NOW))
-        return code, json.loads(capsys.readouterr().out)
-
-    return give
 
 
 def test_two_weeks_are_filled_with_eleven_hours_of_rest_and_a_locked_night_stays(

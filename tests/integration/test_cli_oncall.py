@@ -1,58 +1,24 @@
 """The on-call commands on the demonstration territory, as a judge or an operator gives them."""
 
 import json
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import recurring_ical_events
 from icalendar import Calendar
 
-from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
 from foundation.errors import Refused
-from territory import cli, cli_oncall
+from territory import cli
 from territory.demo_oncall import put_in_force
 from territory.node_lock import NodeLock
 from tests.harness.peers import run_telegarde
+from tests.integration.conftest import Command
 
-NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 NIGHT = "2027-02-06T20:00+01:00"
-
-Command = Callable[..., tuple[int, dict[str, Any]]]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data directory with the demonstration territory, not to be changed."""
-    data = tmp_path_factory.mktemp("territory")
-    database = Database(sqlite_url(data / "index.sqlite"))
-    put_in_force(database)
-    database.close()
-    return data
-
-
-@pytest.fixture
-def data(made: Path, tmp_path: Path) -> Path:
-    """Return a copy of it, to be changed."""
-    return Path(shutil.copytree(made, tmp_path / "data"))
-
-
-@pytest.fixture
-def oncall(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Return a function that gives a command with ``--json``, at `NOW`."""
-
-    def give(name: str, data: Path, *rest: str) -> tuple[int, dict[str, Any]]:
-        arguments = cli.build_parser().parse_args(["oncall", name, *rest, "--data", str(data), "--json"])
-        code = cli_oncall.run(arguments, ManualClock(NOW))
-        return code, json.loads(capsys.readouterr().out)
-
-    return give
 
 
 def reader(oncall: Command, data: Path, line: str = "lecteur-1", at: str = NIGHT) -> str:
