@@ -13,6 +13,26 @@ Event payloads are JSON objects in the outbox. A topic ends in its version; keys
     apart.
 ``storage_commitment_result/1``
     ``{"transaction_uid", "calling_aet", "committed", "failed"}``.
+``storage_commitment_requested/1``
+    ``{"transaction_uid", "calling_aet", "study_instance_uids", "count"}``: a modality has asked to commit to its
+    instances: it thinks that it has sent them all. Stated when the request was checked and all of them are here.
+``association_ended/1``
+    ``{"calling_aet", "studies": [{"issuer", "study_instance_uid"}], "is_released"}``: an association that stored
+    instances of these studies has ended, in order (released) or not.
+``order/1``
+    ``{"order_id", "site_id", "change"}``: an order was ``placed``, ``updated``, ``cancelled``, or is told to be done
+    (``performed``: ANS flux 4). What it says is asked of the orders by its id.
+``worklist_delivered/1``
+    ``{"order_id", "site_id", "protocol_version", "calling_aet"}``: a console has been given an order with this version
+    of its protocol.
+``performed_step/1``
+    ``{"mpps_uid", "site_id", "state", "order_ids", "study_instance_uids", "is_unscheduled", "calling_aet"}``: a
+    Modality Performed Procedure Step is ``IN PROGRESS``, ``COMPLETED`` or ``DISCONTINUED``.
+``patient_identity/1``
+    ``{"change_id", "change", "issuer"}``: patients of an issuer were ``merged`` (A40), ``unlinked`` (A37) or their
+    identity was ``updated`` (A08, INS); who, is asked by the id.
+``site_link/1``
+    ``{"site_id", "state", "since_s"}``: a hospital that should be sending is ``silent``, or is ``back``.
 """
 
 from dataclasses import dataclass
@@ -26,6 +46,13 @@ TOPIC_INSTANCES_STORED: Final = "instances_stored/1"
 TOPIC_INSTANCE_CONFLICT: Final = "instance_conflict/1"
 TOPIC_STUDY_IN_TWO_PATIENTS: Final = "study_in_two_patients/1"
 TOPIC_STORAGE_COMMITMENT_RESULT: Final = "storage_commitment_result/1"
+TOPIC_STORAGE_COMMITMENT_REQUESTED: Final = "storage_commitment_requested/1"
+TOPIC_ASSOCIATION_ENDED: Final = "association_ended/1"
+TOPIC_ORDER: Final = "order/1"
+TOPIC_WORKLIST_DELIVERED: Final = "worklist_delivered/1"
+TOPIC_PERFORMED_STEP: Final = "performed_step/1"
+TOPIC_PATIENT_IDENTITY: Final = "patient_identity/1"
+TOPIC_SITE_LINK: Final = "site_link/1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

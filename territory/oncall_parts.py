@@ -33,6 +33,7 @@ from oncall.engine.sql_store import SqlStore
 from oncall.evidence.anchor_store import Anchors
 from oncall.evidence.making import Evidence
 from oncall.figures.upkeep import FigureUpkeep
+from oncall.followers import Followers
 from oncall.notify import Sender
 from oncall.report.signing import Ed25519Keys
 from oncall.report.time_stamping import TimeStamping
@@ -41,6 +42,7 @@ from oncall.strict_json import parse
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
 from territory.case_subjects import IndexSubjects
+from territory.follower_parts import make_followers
 from territory.listening import open_port
 from territory.oncall_process import SIGNING_KEYS, answer_secret
 from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
@@ -98,6 +100,7 @@ class OncallParts:
         # Deliveries are told to the cases as they happen, by an engine of their own: one is for one thread.
         self._teller = Engine(store, PublishedRules(self._database), sender, worker=f"{worker}-delivery")
         self._telling = threading.Lock()
+        self._followers = Followers(self._database, make_followers(settings, self._database, secret), self._clock)
         stamper = make_time_stamper(settings.oncall)
         self._anchors = Anchors(self._database, Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS), stamper)
         self._metronome = Metronome(self._tick, every_s=settings.oncall.tick_s)
@@ -107,6 +110,9 @@ class OncallParts:
         )
         self._delivering = threading.Thread(
             target=self._delivery.run, args=(self._stopping,), name="oncall-delivery", daemon=True
+        )
+        self._following = threading.Thread(
+            target=self._followers.run, args=(self._stopping,), name="oncall-followers", daemon=True
         )
         self._counting = threading.Thread(
             target=FigureUpkeep(self._database).run, args=(self._stopping,), name="oncall-figures", daemon=True
@@ -135,6 +141,7 @@ class OncallParts:
         """Begin to tick and to send, in threads of their own."""
         self._sending.start()
         self._delivering.start()
+        self._following.start()
         self._counting.start()
         if self._stamping is not None:
             self._stamping.start()
@@ -150,8 +157,10 @@ class OncallParts:
         self._stopping.set()
         self._dispatcher.wake()
         self._delivery.wake()
+        self._followers.wake()
         self._sending.join()
         self._delivering.join()
+        self._following.join()
         self._counting.join()
         if self._stamping is not None:
             self._stamping.join()
@@ -167,6 +176,7 @@ class OncallParts:
         if self._engine.run_due(now):
             self._dispatcher.wake()
         self._tell_cases()
+        self._followers.wake()
         # Last: nothing that concerns a patient waits for it.
         self._anchors.make_if_due(now)
 
