@@ -7,8 +7,17 @@ from io import BytesIO
 
 import pytest
 from pydicom.uid import UID
-from pynetdicom.dimse_messages import C_STORE_RQ, C_STORE_RSP, N_ACTION_RQ, N_GET_RQ
-from pynetdicom.dimse_primitives import C_STORE, N_ACTION, N_GET
+from pynetdicom.dimse_messages import (
+    C_STORE_RQ,
+    C_STORE_RSP,
+    N_ACTION_RQ,
+    N_CREATE_RQ,
+    N_CREATE_RSP,
+    N_DELETE_RQ,
+    N_GET_RQ,
+    N_SET_RQ,
+)
+from pynetdicom.dimse_primitives import C_STORE, N_ACTION, N_CREATE, N_DELETE, N_GET, N_SET
 from pynetdicom.dsutils import decode as decode_dataset
 
 from pacs.upper_layer.command_elements import ELEMENTS, REQUIRED_ELEMENTS
@@ -155,6 +164,45 @@ def test_we_read_lists_of_tags_and_action_types_of_pynetdicom() -> None:
     command = decode_command(pynetdicom_command_set(rq))
     assert command.action_type_id == 1
     assert command.error is None
+
+
+def test_we_read_the_requests_of_pynetdicom_that_create_set_and_delete() -> None:
+    create = N_CREATE()
+    create.MessageID, create.AffectedSOPClassUID = 3, UID(VERIFICATION)
+    create.AttributeList = BytesIO(b"\0\0")
+    message = N_CREATE_RQ()
+    message.primitive_to_message(create)
+    command = decode_command(pynetdicom_command_set(message))
+    assert (command.command_field, command.error, command.has_dataset) == (CommandField.N_CREATE_RQ, None, True)
+    assert "affected_sop_instance_uid" not in command
+    change = N_SET()
+    change.MessageID, change.RequestedSOPClassUID = 4, UID(VERIFICATION)
+    change.RequestedSOPInstanceUID, change.ModificationList = UID("1.2.3"), BytesIO(b"\0\0")
+    set_message = N_SET_RQ()
+    set_message.primitive_to_message(change)
+    command = decode_command(pynetdicom_command_set(set_message))
+    assert (command.command_field, command.error) == (CommandField.N_SET_RQ, None)
+    assert command.requested_sop_instance_uid == "1.2.3"
+    delete = N_DELETE()
+    delete.MessageID, delete.RequestedSOPClassUID, delete.RequestedSOPInstanceUID = 5, UID(VERIFICATION), UID("1.2.3")
+    delete_message = N_DELETE_RQ()
+    delete_message.primitive_to_message(delete)
+    command = decode_command(pynetdicom_command_set(delete_message))
+    assert (command.command_field, command.error, command.has_dataset) == (CommandField.N_DELETE_RQ, None, False)
+
+
+def test_pynetdicom_reads_our_answer_that_names_what_was_created() -> None:
+    request = decode_command(
+        encode_command(
+            affected_sop_class_uid=VERIFICATION, command_field=CommandField.N_CREATE_RQ, message_id=9, data_set_type=1
+        )
+    )
+    written = response(request, 0x0000, affected_sop_instance_uid="2.25.7")
+    message = N_CREATE_RSP()
+    message.command_set = decode_dataset(BytesIO(written), True, True)
+    found = message.message_to_primitive()
+    assert (found.Status, found.MessageIDBeingRespondedTo) == (0, 9)
+    assert found.AffectedSOPInstanceUID == "2.25.7"
 
 
 def test_pydicom_reads_every_element_that_we_write() -> None:
