@@ -34,7 +34,7 @@ def request_changes(case: "Case", event: Event) -> Changes:
     request, payload = case.request, event.fact.payload
     changes: dict[str, Any] = {
         key: payload[key]
-        for key in ("placer_order_number", "accession_number", "requester", "modality", "target_s")
+        for key in ("request_id", "placer_order_number", "accession_number", "requester", "modality", "target_s")
         if payload.get(key)
     }
     for name in ("onset_at", "expected_at"):
@@ -63,6 +63,7 @@ def _request_unmatched(case: "Case", event: Event) -> Changes:
         "matched_from": left,
         "submitted_at": None,
         "answered_at": None,
+        "request_id": "",
         "placer_order_number": "",
         "accession_number": "",
         "requester": "",
@@ -83,6 +84,10 @@ def _clarification_ended(case: "Case", event: Event) -> Changes:
     return {"clarification_asked_at": None, "clarification_s": case.request.clarification_s + waited}
 
 
+def _clarified(case: "Case", event: Event) -> Changes:
+    return {**_clarification_ended(case, event), "resumed_at": event.fact.occurred_at}
+
+
 def _request_answered(case: "Case", event: Event) -> Changes:
     return {
         **_clarification_ended(case, event),
@@ -95,8 +100,9 @@ def _request_triaged(case: "Case", event: Event) -> Changes:
     return {"triaged_at": event.fact.occurred_at, **({} if onset is None else {"onset_at": onset})}
 
 
-def _request_reopened(case: "Case", _: Event) -> Changes:
-    return {"merged_into": ""} if case.request.state is RequestState.MERGED else {}
+def _request_reopened(case: "Case", event: Event) -> Changes:
+    resumed = {"resumed_at": event.fact.occurred_at}
+    return {**resumed, "merged_into": ""} if case.request.state is RequestState.MERGED else resumed
 
 
 # Protocol and exam
@@ -111,13 +117,14 @@ def _protocol_drawn_up(_: "Case", event: Event) -> Changes:
 def _protocol_sent(case: "Case", event: Event) -> Changes:
     if case.protocol.sent_at is not None:
         return {}
-    return {**_protocol_drawn_up(case, event), "sent_at": event.fact.occurred_at}
+    return {**_protocol_drawn_up(case, event), "sent_at": event.fact.occurred_at, "said": event.fact.payload}
 
 
 def _protocol_superseded(case: "Case", event: Event) -> Changes:
     return {
         **_protocol_drawn_up(case, event),
         "sent_at": event.fact.occurred_at,
+        "said": event.fact.payload,
         "acknowledged_at": None,
         "acknowledged_by": "",
     }
@@ -127,6 +134,22 @@ def _protocol_acknowledged(case: "Case", event: Event) -> Changes:
     if case.protocol.acknowledged_at is not None:
         return {}
     return {"acknowledged_at": event.fact.occurred_at, "acknowledged_by": event.fact.payload["radiographer"]}
+
+
+def _deviation_detected(case: "Case", event: Event) -> Changes:
+    protocol, deviation_id = case.protocol, event.fact.payload.get("deviation_id", "")
+    if deviation_id and deviation_id in protocol.deviations:
+        return {}
+    seen = (*protocol.deviations, deviation_id) if deviation_id else protocol.deviations
+    return {"deviations_open": protocol.deviations_open + 1, "deviations": seen}
+
+
+def _deviation_justified(case: "Case", event: Event) -> Changes:
+    protocol, deviation_id = case.protocol, event.fact.payload.get("deviation_id", "")
+    if deviation_id and (deviation_id not in protocol.deviations or deviation_id in protocol.deviations_justified):
+        return {}
+    named = (*protocol.deviations_justified, deviation_id) if deviation_id else protocol.deviations_justified
+    return {"deviations_open": max(0, protocol.deviations_open - 1), "deviations_justified": named}
 
 
 def _exam_started(case: "Case", event: Event) -> Changes:
@@ -235,7 +258,7 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
             E.REQUEST_MATCHED: _request_matched,
             E.REQUEST_UNMATCHED: _request_unmatched,
             E.REQUEST_CLARIFICATION_ASKED: _clarification_asked,
-            E.REQUEST_CLARIFICATION_ANSWERED: _clarification_ended,
+            E.REQUEST_CLARIFICATION_ANSWERED: _clarified,
             E.REQUEST_TRIAGED: _request_triaged,
             E.PROTOCOL_SENT: _request_answered,
             E.REQUEST_REFUSED: _request_answered,
@@ -250,10 +273,8 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
             E.PROTOCOL_ACKNOWLEDGED: _protocol_acknowledged,
             E.PROTOCOL_QUESTION: lambda case, _: {"open_questions": case.protocol.open_questions + 1},
             E.PROTOCOL_ANSWERED: lambda case, _: {"open_questions": max(0, case.protocol.open_questions - 1)},
-            E.PROTOCOL_DEVIATION_DETECTED: lambda case, _: {"deviations_open": case.protocol.deviations_open + 1},
-            E.PROTOCOL_DEVIATION_JUSTIFIED: lambda case, _: {
-                "deviations_open": max(0, case.protocol.deviations_open - 1)
-            },
+            E.PROTOCOL_DEVIATION_DETECTED: _deviation_detected,
+            E.PROTOCOL_DEVIATION_JUSTIFIED: _deviation_justified,
         },
         Region.EXAM: {
             E.EXAM_STARTED: _exam_started,

@@ -4,10 +4,11 @@ Instants are aware UTC datetimes. A field that is set once (`submitted_at`, `com
 `signed_at`) is never overwritten by a later event.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
@@ -162,7 +163,11 @@ class StudyKey(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestPart:
-    """The request. ``submitted_at`` is T0. ``clarification_s`` is time that C1 leaves out but shows."""
+    """The request. ``submitted_at`` is T0. ``clarification_s`` is time that C1 leaves out but shows.
+
+    ``request_id`` names the order that it came with (`pacs.worklist`), if it came with one. ``resumed_at`` is when it
+    began to wait for its answer again: a question was answered, or the case was opened again.
+    """
 
     state: RequestState = RequestState.NONE
     submitted_at: datetime | None = None
@@ -171,8 +176,10 @@ class RequestPart:
     pre_alert_at: datetime | None = None
     clarification_asked_at: datetime | None = None
     clarification_s: float = 0.0
+    resumed_at: datetime | None = None
     onset_at: datetime | None = None
     expected_at: datetime | None = None
+    request_id: str = ""
     placer_order_number: str = ""
     accession_number: str = ""
     requester: str = ""
@@ -185,7 +192,11 @@ class RequestPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProtocolPart:
-    """The exam protocol in force and who acknowledged that version of it."""
+    """The exam protocol in force and who acknowledged that version of it.
+
+    ``said`` is the payload that it was sent with (`oncall.protocol.payload` reads it). ``deviations`` are the ids of
+    all that were detected, ``deviations_justified`` of those that somebody has given a reason for.
+    """
 
     state: ProtocolState = ProtocolState.NONE
     version: int = 0
@@ -195,6 +206,9 @@ class ProtocolPart:
     acknowledged_by: str = ""
     open_questions: int = 0
     deviations_open: int = 0
+    deviations: tuple[str, ...] = ()
+    deviations_justified: tuple[str, ...] = ()
+    said: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

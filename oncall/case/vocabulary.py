@@ -226,6 +226,11 @@ _DISCREPANCY_KEYS: Final = frozenset(
 _ASSIGN_KEYS: Final = frozenset({"person_id", "reason", "assignment", "provider_id", "line_id"})
 # As `oncall.reading.stored_decision` writes them.
 _DECISION_KEYS: Final = frozenset({"candidates", "exclusions", "scores", "rule", "decided"})
+# As `oncall.protocol.payload` writes them.
+_SENT_KEYS: Final = frozenset({"protocol_id", "author", "text", "protocol"})
+_DEVIATION_KEYS: Final = frozenset(
+    {"version", "deviation_id", "phase_id", "asked", "performed", "source", "mpps_uid", "series_instance_uid"}
+)
 _READ_KEYS: Final = frozenset({"person_id", "transaction_uid", "reason", "viewer"})
 
 
@@ -267,15 +272,15 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.REQUEST_CONSENT_RECORDED: _entry("is_given", may={"note"}),
         E.PROTOCOL_PROPOSED: _entry("version", may={"protocol_id", "author"}),
         E.PROTOCOL_MODIFIED: _entry("version", may={"protocol_id", "author", "note"}),
-        E.PROTOCOL_SENT: _entry("version", may={"protocol_id", "author", "channel", "text"}),
+        E.PROTOCOL_SENT: _entry("version", may=_SENT_KEYS | {"channel"}),
         E.PROTOCOL_DELIVERED_TO_CONSOLE: _entry("version", may={"aet"}),
         E.PROTOCOL_ACKNOWLEDGED: _entry("version", "radiographer", may={"aet"}),
-        E.PROTOCOL_QUESTION: _entry("question", may={"radiographer"}),
-        E.PROTOCOL_ANSWERED: _entry("answer"),
-        E.PROTOCOL_COUNTERSIGNED: _entry("reason", may={"person_id", "version"}),
-        E.PROTOCOL_SUPERSEDED: _entry("version", may={"protocol_id", "author", "reason", "text"}),
-        E.PROTOCOL_DEVIATION_DETECTED: _entry("deviation", may={"version"}),
-        E.PROTOCOL_DEVIATION_JUSTIFIED: _entry("reason", may={"version"}),
+        E.PROTOCOL_QUESTION: _entry("question", may={"radiographer", "version"}),
+        E.PROTOCOL_ANSWERED: _entry("answer", may={"person_id"}),
+        E.PROTOCOL_COUNTERSIGNED: _entry("reason", may={"person_id", "version", "clinician", "cautions"}),
+        E.PROTOCOL_SUPERSEDED: _entry("version", may=_SENT_KEYS | {"reason"}),
+        E.PROTOCOL_DEVIATION_DETECTED: _entry("deviation", may=_DEVIATION_KEYS),
+        E.PROTOCOL_DEVIATION_JUSTIFIED: _entry("reason", may={"version", "deviation_id", "person_id", "radiographer"}),
         E.PATIENT_ARRIVED_IN_ROOM: _entry(may={"room"}),
         E.EXAM_STARTED: _entry(may=_STUDY_KEYS | {"aet", "mpps_uid"}),
         E.EXAM_CONTRAST_INJECTED: _entry("agent", may={"volume_ml"}),

@@ -73,7 +73,7 @@ def templates_from_json(document: Value) -> tuple[Template, ...]:
         raise document.wrong("one language, or languages, each once, is wanted")
     if single is not None:
         return (_template(record, single),)
-    return tuple(_template(Record(_in_language(document, one, several)), one) for one in several)
+    return tuple(_template(Record(in_language(document, one, several)), one) for one in several)
 
 
 def template_to_json(template: Template) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def checked(template: Template, place: str = "document") -> Template:
     return replace(template, fields=tuple(fields))
 
 
-def _in_language(value: Value, language: Language, languages: Sequence[Language]) -> Value:
+def in_language(value: Value, language: Language, languages: Sequence[Language]) -> Value:
     """Return a value whose texts are those of one language."""
     names = {one.value for one in languages}
     raw = value.raw
@@ -133,12 +133,12 @@ def _in_language(value: Value, language: Language, languages: Sequence[Language]
             raise value.wrong(f"a text for each of {', '.join(sorted(names))} is wanted")
         return Value(place=f"{value.place}.{language.value}", raw=raw[language.value])
     if isinstance(raw, dict):
-        inner = {key: _in_language(Value(place=f"{value.place}.{key}", raw=item), language, languages).raw
+        inner = {key: in_language(Value(place=f"{value.place}.{key}", raw=item), language, languages).raw
                  for key, item in raw.items()}  # fmt: skip
         return Value(place=value.place, raw=inner)
     if isinstance(raw, list):
         items = [
-            _in_language(Value(place=f"{value.place}[{number}]", raw=item), language, languages).raw
+            in_language(Value(place=f"{value.place}[{number}]", raw=item), language, languages).raw
             for number, item in enumerate(raw)
         ]
         return Value(place=value.place, raw=items)

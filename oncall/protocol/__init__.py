@@ -1,0 +1,1 @@
+"""Exam protocols: the library, choosing and sending one, and comparing what was performed with what was asked."""
