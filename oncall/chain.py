@@ -37,6 +37,7 @@ class PageKind(StrEnum):
     ESCALATED = "escalated"
     HOSPITAL_ALARM = "hospital_alarm"
     REPORT_UNREAD = "report_unread"
+    ANSWER_REQUEST = "answer_request"
 
 
 class ChainState(StrEnum):

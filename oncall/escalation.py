@@ -274,8 +274,7 @@ class _Walk:
             return
         key = page_key(self.chain, paged.person_id, len(paged.used))
         address = paged.methods[method]
-        # Nobody is asked to read anything: the report is there, and a clinician must acknowledge it.
-        said = PageKind.REPORT_UNREAD if self.chain.ladder.purpose is Purpose.UNOPENED else kind
+        said = _said(kind, self.chain.ladder.purpose)
         self.actions.append(
             Page(
                 message_key=key,
@@ -342,6 +341,16 @@ class _Walk:
 
     def done(self) -> tuple[Chain, tuple[Action, ...]]:
         return self.chain, tuple(self.actions)
+
+
+def _said(kind: PageKind, purpose: Purpose) -> PageKind:
+    """Return what a page of a ladder says: not every ladder asks somebody to read a case."""
+    if purpose is Purpose.UNOPENED:
+        # The report is there, and a clinician must acknowledge it.
+        return PageKind.REPORT_UNREAD
+    if purpose is Purpose.REQUEST and kind is not PageKind.HOSPITAL_ALARM:
+        return PageKind.ANSWER_REQUEST
+    return kind
 
 
 def control_room(site_id: SiteId) -> Callee:

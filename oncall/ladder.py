@@ -33,8 +33,8 @@ class Target(StrEnum):
 class Purpose(StrEnum):
     """What a ladder is climbed for: a case wants a reader, its report is late and unopened, its transfer stopped.
 
-    Or a critical finding or a significant discrepancy was not acknowledged in time, or nobody at the hospital has
-    acknowledged the report.
+    Or a critical finding or a significant discrepancy was not acknowledged in time, nobody at the hospital has
+    acknowledged the report, or a request waits for its answer and the exam for its protocol.
     """
 
     READER = "reader"
@@ -42,6 +42,7 @@ class Purpose(StrEnum):
     TECHNICAL = "technical"
     CRITICAL = "critical"
     UNOPENED = "unopened"
+    REQUEST = "request"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +200,27 @@ DEFAULT_LADDERS: Final[Mapping[Purpose, Ladder]] = MappingProxyType(
             steps=(Step(level=5, target=Target.COORDINATOR, wait_s=_EVERY_URGENCY_S, repage_after_s=_EVERY_URGENCY_S),),
         ),
         Purpose.CRITICAL: HOSPITAL_LADDERS[1],
+        # C1: a patient waits before the scanner. Two readers, then those above them, within the ten minutes (P1: five).
+        Purpose.REQUEST: Ladder(
+            ladder_id="request",
+            version="1",
+            purpose=Purpose.REQUEST,
+            steps=tuple(
+                Step(
+                    level=level,
+                    target=target,
+                    wait_s={Urgency.P1: 60.0, Urgency.P2: 120.0, Urgency.P3: 180.0},
+                    repage_after_s={Urgency.P1: 30.0, Urgency.P2: 60.0, Urgency.P3: 90.0},
+                )
+                for level, target in (
+                    (0, Target.ANOTHER_READER),
+                    (1, Target.ANOTHER_READER),
+                    (2, Target.SENIOR),
+                    (4, Target.NEIGHBOUR_PROVIDER),
+                    (5, Target.COORDINATOR),
+                )
+            ),
+        ),
         # The hospital's own people first: they can walk to the bedside.
         Purpose.UNOPENED: Ladder(
             ladder_id="unopened",

@@ -164,6 +164,12 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (PageKind.REPORT_UNREAD, "en"): (
             "{place}: report {urgency} {code} NOT ACKNOWLEDGED. Open Telegarde and acknowledge. Seen: {link}"
         ),
+        (PageKind.ANSWER_REQUEST, "fr"): (
+            "DEMANDE {urgency} {code}, {place}: réponse et protocole attendus. Je m'en occupe: {link}"
+        ),
+        (PageKind.ANSWER_REQUEST, "en"): (
+            "REQUEST {urgency} {code}, {place}: answer and protocol wanted. I take it: {link}"
+        ),
         (NoticeKind.CONTACT_TEST, "fr"): "Test avant votre garde: répondez avant {deadline}. {link}",
         (NoticeKind.CONTACT_TEST, "en"): "Test before your duty: answer before {deadline}. {link}",
         (NoticeKind.BACKUP_CALL, "fr"): "RENFORT demandé, {place}, lecture à {deadline}. Répondre: {link}",

@@ -153,11 +153,17 @@ def _deviation_justified(case: "Case", event: Event) -> Changes:
 
 
 def _exam_started(case: "Case", event: Event) -> Changes:
-    return {"started_at": case.acquisition.started_at or event.fact.occurred_at}
+    return {
+        "started_at": case.acquisition.started_at or event.fact.occurred_at,
+        "steps": steps_after(case.acquisition.steps, event.fact),
+    }
 
 
 def _exam_ended(case: "Case", event: Event) -> Changes:
-    changes: dict[str, Any] = {"ended_at": case.acquisition.ended_at or event.fact.occurred_at}
+    changes: dict[str, Any] = {
+        "ended_at": case.acquisition.ended_at or event.fact.occurred_at,
+        "steps": steps_after(case.acquisition.steps, event.fact),
+    }
     if event.fact.payload.get("expected") is not None:
         changes["expected_instances"] = event.fact.payload["expected"]
     return changes

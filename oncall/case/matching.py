@@ -312,6 +312,7 @@ def attach_request(study_case: Case, request_case: Case, context: Context, *, re
             submitted_at_us=microseconds_or_none(request.submitted_at),
             answered_at_us=microseconds_or_none(request.answered_at),
             onset_at_us=microseconds_or_none(request.onset_at),
+            request_id=request.request_id or None,
             placer_order_number=request.placer_order_number or None,
             accession_number=request.accession_number or None,
             requester=request.requester or None,

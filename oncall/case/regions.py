@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
+from oncall.case.image_evidence import ImageEvidence
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
 
@@ -211,9 +212,17 @@ class ProtocolPart:
     said: Mapping[str, Any] = field(default_factory=dict)
 
 
+class PerformedStep(NamedTuple):
+    """One performed procedure step of the scanner's, and how many instances it said it made; None when it did not."""
+
+    mpps_uid: str
+    is_ended: bool = False
+    expected: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExamPart:
-    """The exam at the scanner."""
+    """The exam at the scanner. ``steps`` are in the order in which they were first told of."""
 
     state: ExamState = ExamState.NONE
     started_at: datetime | None = None
@@ -221,6 +230,12 @@ class ExamPart:
     adverse_events: int = 0
     is_patient_released: bool = False
     expected_instances: int | None = None
+    steps: tuple[PerformedStep, ...] = ()
+
+    @property
+    def is_under_way(self) -> bool:
+        """The scanner said that a step began, and has not said that it ended."""
+        return any(not step.is_ended for step in self.steps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -230,6 +245,11 @@ class ImagesPart:
     ``target_at`` is the live target: never after the deadline, and only ever moved to an earlier instant. ``told`` is
     the newest outbox event that told of images, by study; ``noted_event_id`` the newest about conflicts: neither
     counts twice.
+
+    ``evidence`` is what says that they are complete (`oncall.case.completeness`). Late images, and evidence that some
+    are missing, reopen the completeness (``reopened_at``) until evidence says again that they are complete; neither
+    T1 nor the deadline moves. ``stalled_since`` is when their way was last said to have stopped, ``link_lost_at`` when
+    their hospital's link was.
     """
 
     state: ImagesState = ImagesState.NONE
@@ -242,6 +262,14 @@ class ImagesPart:
     noted_event_id: int = 0
     complete_at: datetime | None = None
     rule: str = ""
+    confidence: str = ""
+    evidence: tuple[ImageEvidence, ...] = ()
+    reopened_at: datetime | None = None
+    reopenings: int = 0
+    complete_again_at: datetime | None = None
+    complete_again_rule: str = ""
+    stalled_since: datetime | None = None
+    link_lost_at: datetime | None = None
     deadline_at: datetime | None = None
     deadline_policy: str = ""
     target_at: datetime | None = None
@@ -249,6 +277,11 @@ class ImagesPart:
     late_since: datetime | None = None
     conflicts: int = 0
     quality_rejections: int = 0
+
+    @property
+    def is_reopened(self) -> bool:
+        """They were complete, and some came late or are known to be missing."""
+        return self.reopened_at is not None
 
     def told_by(self, study: StudyKey) -> int:
         """Return the newest outbox event that told of images of `study`; 0 when none did."""

@@ -21,7 +21,7 @@ from oncall.case.regions import ReadingState
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
-from oncall.engine import assigning, contact_tests, due, handovers, loops, notices, paging
+from oncall.engine import assigning, contact_tests, due, handovers, loops, notices, paging, requests
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
 from oncall.messages import MessageState, News, Settled
@@ -51,7 +51,7 @@ def acknowledge(draft: Draft, case_id: CaseId, person_id: PersonId, channel: str
         # That it is late was said to find somebody: somebody is found.
         paging.close(draft, draft.case(case_id), "taken", "d")
     paging.answered(draft, draft.case(case_id), person_id)
-    for mark in ("d", "t"):
+    for mark in ("d", "t", requests.ANSWER_WANTED):
         _answer_other(draft, case_id, person_id, mark)
     loops.answered(draft, draft.case(case_id), person_id)
 
@@ -62,6 +62,7 @@ def decline(draft: Draft, case_id: CaseId, person_id: PersonId, reason: str) -> 
     if case.reading.assigned_to == person_id and case.reading.claimed_by is None:
         draft.record(case_id, *commands.decline(case, person_id, reader(draft, person_id), reason=reason))
     paging.declined(draft, draft.case(case_id), person_id)
+    paging.declined(draft, draft.case(case_id), person_id, requests.ANSWER_WANTED)
     loops.declined(draft, draft.case(case_id), person_id)
     assigning.assign(draft)
 

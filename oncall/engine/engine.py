@@ -42,6 +42,7 @@ from oncall.engine import (
     paging,
     relay,
     rematch,
+    requests,
     second_readings,
     watching,
 )
@@ -518,6 +519,7 @@ class Engine(CriticalResults, Reports, DeliveryTelling, SecondReadings):
             except HeadMoved:
                 continue
             tell_of_identities(draft)
+            requests.follow(draft)
             watching.watch(draft)
             changes = draft.finish()
             if changes == _NOTHING:

@@ -30,6 +30,7 @@ class EnginePolicy:
     ``is_contact_tested``), and ``contact_answer_s`` how long before it the answer must be there;
     ``backup_answer_s`` is how long a called backup may be silent before the next one is called;
     ``handover_answer_s`` how long a list may wait for acceptance before the coordinator is told, reminders included.
+    ``is_request_paged`` says whether a request that waits for its answer pages a reader on duty.
     """
 
     backup_arrival_s: float = 900.0
@@ -43,6 +44,7 @@ class EnginePolicy:
     backup_answer_s: float = 300.0
     handover_answer_s: float = 600.0
     is_contact_tested: bool = False
+    is_request_paged: bool = False
 
 
 _EVERY_DAY: Final = frozenset(range(7))

@@ -182,9 +182,9 @@ def acknowledge_chain(draft: Draft, chain: Chain, person_id: PersonId) -> None:
     tell(draft, chain, Acknowledged(chain_id=chain.chain_id, person_id=person_id))
 
 
-def declined(draft: Draft, case: Case, person_id: PersonId) -> None:
-    """Tell the chain that looks for a reader that somebody said no."""
-    chain_id = running_chain(case)
+def declined(draft: Draft, case: Case, person_id: PersonId, mark: str = READER_WANTED) -> None:
+    """Tell the running chain of one kind that somebody said no."""
+    chain_id = running_chain(case, mark)
     chain = None if chain_id is None else draft.chain(chain_id)
     if chain is not None:
         found = Declined(chain_id=chain.chain_id, person_id=person_id, callees=callees_of(draft, case))

@@ -83,7 +83,7 @@ class PublishedRules:
             directory=directory,
             roster=roster,
             timeline=timeline,
-            engine=EnginePolicy(is_contact_tested=True),
+            engine=EnginePolicy(is_contact_tested=True, is_request_paged=True),
             second_reading=second_reading_policy.DEFAULT,
         )
 

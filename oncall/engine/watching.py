@@ -20,7 +20,7 @@ from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.chain import Cause
 from oncall.critical.loops import loops_of
-from oncall.engine import assigning, deliveries, loops, paging
+from oncall.engine import assigning, deliveries, loops, paging, requests
 from oncall.engine.draft import Draft
 from oncall.engine.in_force import InForce
 from oncall.ladder import Purpose
@@ -156,6 +156,8 @@ def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:
     kind = clock.partition(":")[0]
     draft.record(case.case_id, draft.fact(EventType.CLOCK_BREACHED, clock=kind, due_at_us=microseconds(at)))
     loops.overdue(draft, draft.case(case.case_id), clock)
+    if clock == Clock.ANSWER.value:
+        requests.overdue(draft, draft.case(case.case_id))
     is_unopened = case.reading.claimed_by is None
     is_urgent = clock == "C4" or (clock == "target" and case.urgency is Urgency.P1)
     if is_urgent and is_unopened and paging.running_chain(case, "d") is None:
