@@ -84,6 +84,8 @@ def _check_peer(settings: Settings, peer: Peer, position: int) -> Iterator[tuple
         yield "addresses", messages.PEER_ADDRESSES_MISSING
     if Right.STORE in peer.rights and not peer.issuer:
         yield "issuer", messages.PEER_ISSUER_MISSING
+    if Right.WORKLIST in peer.rights and not peer.site:
+        yield "site", messages.PEER_SITE_MISSING
     yield from _check_destinations(settings, peer)
 
 

@@ -55,6 +55,10 @@ PEER_ISSUER_MISSING: Final = (
     "must name the hospital whose Patient IDs this peer sends, because it may store: without it the same ID "
     "in two hospitals would be one patient"
 )
+PEER_SITE_MISSING: Final = (
+    "must name the hospital that this peer works for, as the directory calls it, because it may ask for the worklist: "
+    "each sees the patients of its own hospital only"
+)
 PEER_TLS_UNAVAILABLE: Final = "needs [dicom.tls] with certificate, key and CA files"
 PEER_PLAIN_UNAVAILABLE: Final = "must be true, because accept_without_tls is false"
 PEER_CERTIFICATE_WITHOUT_TLS: Final = "only means something with tls = true"
@@ -65,6 +69,6 @@ DESTINATION_STAR_ALONE: Final = 'use "*" alone: it means every configured peer'
 
 PEER_ARGUMENT: Final = "{text!r} is not AET=HOST:PORT"
 OPEN_LOOPBACK_NOTICE: Final = (
-    "OPEN ON LOOPBACK: any calling AE title may store, query, retrieve and commit; "
+    "OPEN ON LOOPBACK: any calling AE title may store, query, retrieve, commit and work from worklists; "
     "listens on 127.0.0.1 only; for trying out, never for patients"
 )

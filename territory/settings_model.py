@@ -73,6 +73,8 @@ class Right(StrEnum):
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMIT = "commit"
+    WORKLIST = "worklist"  # Modality Worklist and Modality Performed Procedure Step, of its own site
+    WORKITEMS = "workitems"  # Unified Procedure Step
 
 
 class OncallMode(StrEnum):
@@ -278,6 +280,7 @@ class Peer:
     addresses: tuple[Network, ...] = setting(list_of(network), ())
     rights: tuple[Right, ...] = setting(list_of(choice(Right)), ())
     issuer: str = setting(text, "")
+    site: str = setting(text, "")
     move_destinations: tuple[str, ...] = setting(list_of(ae_title_or_star), ())
     associations_max: int | None = setting(whole_number(1, 10_000), None)
 

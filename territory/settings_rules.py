@@ -45,6 +45,9 @@ def _peer_rule(settings: Settings, peer: Peer) -> PeerRule:
             may_commit=Right.COMMIT in peer.rights,
             move_destinations=None if is_any else frozenset(peer.move_destinations),
             issuer=peer.issuer,
+            may_worklist=Right.WORKLIST in peer.rights,
+            may_workitems=Right.WORKITEMS in peer.rights,
+            site=peer.site,
         ),
     )
 
@@ -56,7 +59,14 @@ def _open_loopback_rule(settings: Settings) -> PeerRule:
         certificate_names=frozenset(),
         associations_max=settings.dicom.limits.associations_per_peer_max,
         rights=Rights(
-            may_store=True, may_query=True, may_retrieve=True, may_commit=True, move_destinations=None, issuer=""
+            may_store=True,
+            may_query=True,
+            may_retrieve=True,
+            may_commit=True,
+            may_worklist=True,
+            may_workitems=True,
+            move_destinations=None,
+            issuer="",
         ),
     )
 

@@ -53,6 +53,8 @@ class Needs(Enum):
     QUERY = "query"
     RETRIEVE = "retrieve"
     COMMIT = "commit"
+    WORKLIST = "worklist"
+    WORKITEMS = "workitems"
 
 
 SERVICE_SOP_CLASSES: Final[Mapping[str, Needs]] = MappingProxyType(
@@ -273,3 +275,7 @@ def _has(rights: Rights, needs: Needs) -> bool:
             return rights.may_retrieve
         case Needs.COMMIT:
             return rights.may_commit
+        case Needs.WORKLIST:
+            return rights.may_worklist
+        case Needs.WORKITEMS:
+            return rights.may_workitems

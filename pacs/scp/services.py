@@ -22,6 +22,12 @@ class Rights:
     may_retrieve: bool
     # Storage Commitment (PS3.4 J).
     may_commit: bool = False
+    # Modality Worklist and Modality Performed Procedure Step (PS3.4 K, F), of its own site.
+    may_worklist: bool = False
+    # Unified Procedure Step (PS3.4 CC).
+    may_workitems: bool = False
+    # The hospital whose orders it sees and whose steps it performs; '' = none, so it sees none.
+    site: str = ""
     # AE titles this peer may name as Move Destination; None = every configured peer.
     move_destinations: frozenset[str] | None
     # Issuer of Patient ID put on data sets that carry none; '' = none configured.
