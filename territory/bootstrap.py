@@ -136,11 +136,13 @@ class WorkerEngine:
         The listening sockets, in the order of ``launch.ports``.
     row : WorkerRow
         Where this worker counts its associations.
+    clock : Clock, optional
+        When things happen; the machine's, but in a rehearsal, whose clock is moved by hand.
     """
 
-    def __init__(self, launch: Launch, sockets: Sequence[socket], row: WorkerRow) -> None:
+    def __init__(self, launch: Launch, sockets: Sequence[socket], row: WorkerRow, clock: Clock | None = None) -> None:
         settings = launch.settings
-        clock = SystemClock()
+        clock = clock or SystemClock()
         self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
         journal = journal_directory(settings.archive.data_dir)
         limits = LaneLimits(free_space_reserve_bytes=settings.archive.free_space_reserve_bytes)

@@ -166,6 +166,26 @@ class OncallParts:
             self._stamping.join()
         self._database.close()
 
+    def start_web(self) -> None:
+        """Serve the pages and the interface only: the rest is done by `settle`."""
+        if self._web is not None:
+            self._web.start()
+
+    def settle(self) -> None:
+        """Do in this thread what is due at the clock's instant: for a node whose clock is moved by hand."""
+        self._tick()
+        self._dispatcher.drain()
+        self._followers.take()
+        self._delivery.drain()
+        self._tick()
+        self._followers.take()
+
+    def close(self) -> None:
+        """End what `start_web` began, and let the database go."""
+        if self._web is not None:
+            self._web.close()
+        self._database.close()
+
     def _tick(self) -> None:
         if recall_store.go_on_with_all(self._database, self._clock.now(), self._sender):
             self._dispatcher.wake()
