@@ -33,6 +33,7 @@ from territory.settings_model import (
     Tls,
 )
 from territory.settings_reader import Invalid, Reader, keys_of, reader_of
+from territory.settings_routing import Destination, Route, Routing, WatchedSite
 
 TABLES: Final[Mapping[str, type[Any]]] = {
     "archive": Archive,
@@ -48,6 +49,10 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "oncall.delivery": OncallDelivery,
     "oncall.time_stamps": OncallTimeStamps,
     "peers": Peer,
+    "routing": Routing,
+    "destinations": Destination,
+    "routes": Route,
+    "watched_sites": WatchedSite,
 }
 """The tables of a settings file, and what reads them."""
 

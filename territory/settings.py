@@ -13,7 +13,8 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import make_url
 
@@ -41,9 +42,11 @@ from territory.settings_model import (
     Tls,
 )
 from territory.settings_reader import InvalidSettings, Problem
+from territory.settings_routing import Destination, Route, Routing, WatchedSite
 
 __all__ = [
     "Archive",
+    "Destination",
     "Dicom",
     "Duplicates",
     "Http",
@@ -57,16 +60,25 @@ __all__ = [
     "Peer",
     "Problem",
     "Right",
+    "Route",
+    "Routing",
     "Secret",
     "Settings",
     "Storage",
     "Timeouts",
     "Tls",
+    "WatchedSite",
     "describe",
     "load",
     "open_loopback",
     "parse",
 ]
+
+_T = TypeVar("_T")
+_ROUTING_ENTRIES: Final[Mapping[str, type[Any]]] = MappingProxyType(
+    {"destinations": Destination, "routes": Route, "watched_sites": WatchedSite}
+)
+_ROUTING_TABLES: Final = ("routing", *_ROUTING_ENTRIES)
 
 
 def load(path: Path, *, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -115,16 +127,17 @@ def parse(toml: bytes, *, source: str, environment: Mapping[str, str]) -> Settin
 def _read_root(root: dict[str, Any], problems: list[Problem]) -> Settings | None:
     read = settings_reader.read_table
     settings_reader.refuse_unknown(
-        root, known=["archive", "dicom", "http", "oncall", "peers"], key="", problems=problems
+        root, known=["archive", "dicom", "http", "oncall", "peers", *_ROUTING_TABLES], key="", problems=problems
     )
     archive = read(Archive, root.get("archive", {}), key="archive", problems=problems)
     dicom = _read_dicom(root.get("dicom", {}), problems)
     http = read(Http, root.get("http", {}), key="http", problems=problems)
     oncall = _read_oncall(root.get("oncall", {}), problems)
     peers = _read_peers(root.get("peers", []), problems)
-    if archive is None or dicom is None or http is None or oncall is None or peers is None:
+    routing = _read_routing(root, problems)
+    if archive is None or dicom is None or http is None or oncall is None or peers is None or routing is None:
         return None
-    return Settings(archive=archive, dicom=dicom, http=http, oncall=oncall, peers=peers)
+    return Settings(archive=archive, dicom=dicom, http=http, oncall=oncall, peers=peers, **routing)
 
 
 def _read_dicom(table: Any, problems: list[Problem]) -> Dicom | None:
@@ -158,16 +171,29 @@ def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
     return read(Oncall, table, key="oncall", problems=problems, tables=tables)
 
 
+def _read_routing(root: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
+    routing: dict[str, Any] = {
+        "routing": settings_reader.read_table(Routing, root.get("routing", {}), key="routing", problems=problems)
+    }
+    for key, table_type in _ROUTING_ENTRIES.items():
+        routing[key] = _read_entries(table_type, root.get(key, []), key, problems)
+    return None if None in routing.values() else routing
+
+
 def _read_peers(entries: Any, problems: list[Problem]) -> tuple[Peer, ...] | None:
+    return _read_entries(Peer, entries, "peers", problems)
+
+
+def _read_entries(table_type: type[_T], entries: Any, key: str, problems: list[Problem]) -> tuple[_T, ...] | None:
     if not isinstance(entries, list):
-        problems.append(Problem(key="peers", message=messages.TABLES_WANTED.format(key="peers")))
+        problems.append(Problem(key=key, message=messages.TABLES_WANTED.format(key=key)))
         return None
-    peers = [
-        settings_reader.read_table(Peer, entry, key=f"peers[{position}]", problems=problems)
+    read = [
+        settings_reader.read_table(table_type, entry, key=f"{key}[{position}]", problems=problems)
         for position, entry in enumerate(entries, start=1)
     ]
-    whole = [peer for peer in peers if peer is not None]
-    return tuple(whole) if len(whole) == len(peers) else None
+    whole = [entry for entry in read if entry is not None]
+    return tuple(whole) if len(whole) == len(read) else None
 
 
 def open_loopback(

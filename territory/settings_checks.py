@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from territory import settings_messages as messages
-from territory.settings_model import DATABASE_PASSWORD_VARIABLE, Peer, Right, Secret, Settings
+from territory.settings_model import DATABASE_PASSWORD_VARIABLE, LOOPBACK, Peer, Right, Secret, Settings
 from territory.settings_reader import Network, Problem
+from territory.settings_routing import Destination
 
 KEY_PASSWORD_VARIABLE: Final = "TELEGARDE_TLS_KEY_PASSWORD"  # noqa: S105  # the name of the variable, not a password
 """Environment variable with the password of the TLS private key."""
@@ -32,6 +34,7 @@ def check(settings: Settings) -> list[Problem]:
             for position, peer in enumerate(settings.peers, start=1)
             for key, message in _check_peer(settings, peer, position)
         ),
+        *_check_routing(settings),
     ]
 
 
@@ -102,6 +105,63 @@ def _check_destinations(settings: Settings, peer: Peer) -> Iterator[tuple[str, s
             yield "move_destinations", messages.DESTINATION_UNKNOWN.format(aet=aet)
         elif not destination.is_callable:
             yield "move_destinations", messages.DESTINATION_NOT_CALLABLE.format(aet=aet)
+
+
+def _check_routing(settings: Settings) -> Iterator[Problem]:
+    for key, names in (
+        ("destinations", [one.name for one in settings.destinations]),
+        ("routes", [one.name for one in settings.routes]),
+        ("watched_sites", [one.site for one in settings.watched_sites]),
+    ):
+        for position, named in enumerate(names, start=1):
+            if named in names[: position - 1]:
+                where = f"{key}[{position}].{'site' if key == 'watched_sites' else 'name'}"
+                yield Problem(key=where, message=messages.NAMED_TWICE.format(name=named))
+    for position, destination in enumerate(settings.destinations, start=1):
+        for key, message in _check_destination(settings, destination):
+            yield Problem(key=f"destinations[{position}].{key}", message=message)
+    known = {destination.name for destination in settings.destinations}
+    for position, route in enumerate(settings.routes, start=1):
+        if not route.destinations:
+            yield Problem(key=f"routes[{position}].destinations", message=messages.ROUTE_DESTINATIONS_NONE)
+        for named in route.destinations:
+            if named not in known:
+                message = messages.ROUTE_DESTINATION_UNKNOWN.format(name=named)
+                yield Problem(key=f"routes[{position}].destinations", message=message)
+    for position, watched in enumerate(settings.watched_sites, start=1):
+        for aet in watched.echo_peers:
+            if not _is_callable(settings, aet):
+                message = messages.PEER_UNCALLABLE.format(aet=aet)
+                yield Problem(key=f"watched_sites[{position}].echo_peers", message=message)
+
+
+def _check_destination(settings: Settings, destination: Destination) -> Iterator[tuple[str, str]]:
+    if (destination.aet is None) == (destination.url is None):
+        yield "aet", messages.ROUTE_DESTINATION_ONE_WAY
+    if destination.aet is not None and not _is_callable(settings, destination.aet):
+        yield "aet", messages.PEER_UNCALLABLE.format(aet=destination.aet)
+    # Credentials and images of patients go there: whoever reads them on the way could.
+    if destination.url and not _is_protected(destination.url):
+        yield "url", messages.ROUTE_URL_WANTED
+    if destination.url is None:
+        for key in ("username", "password_file", "token_file", "ca_file"):
+            if getattr(destination, key):
+                yield key, messages.ROUTE_PLAIN_ALLOWED
+    if bool(destination.username) != bool(destination.password_file) or (
+        destination.username and destination.token_file
+    ):
+        yield "username", messages.ROUTE_PASSWORD_WITHOUT_NAME
+
+
+def _is_protected(url: str) -> bool:
+    parts = urlsplit(url)
+    is_here = parts.scheme == "http" and parts.hostname in {LOOPBACK, "localhost", "::1"}
+    return bool(parts.hostname) and (parts.scheme == "https" or is_here)
+
+
+def _is_callable(settings: Settings, aet: str) -> bool:
+    peer = settings.peer(aet)
+    return peer is not None and peer.is_callable
 
 
 def calling_networks(peer: Peer) -> tuple[Network, ...]:

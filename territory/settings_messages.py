@@ -67,6 +67,21 @@ DESTINATION_NOT_CALLABLE: Final = "{aet} has no `host` and `port`, so nothing ca
 DESTINATION_WITHOUT_RETRIEVE: Final = 'means nothing without "retrieve" in `rights`'
 DESTINATION_STAR_ALONE: Final = 'use "*" alone: it means every configured peer'
 
+ROUTING_NAME_WANTED: Final = "must be a name: 1 to 64 letters, digits, dots, hyphens and underscores"
+MODALITY_WANTED: Final = "must be a modality as in (0008,0060), for example CT"
+HOURS_WANTED: Final = "must be HH:MM-HH:MM by the wall clock, for example 18:00-08:00, or empty for the whole day"
+TIME_ZONE_WANTED: Final = "must be a time zone of the IANA database, for example Europe/Paris"
+NAMED_TWICE: Final = "{name} is configured twice; give each entry a name of its own"
+ROUTE_DESTINATIONS_NONE: Final = "must name at least one of [[destinations]]"
+ROUTE_DESTINATION_UNKNOWN: Final = "{name} is none of [[destinations]]; add it there or remove it here"
+ROUTE_DESTINATION_ONE_WAY: Final = "give either `aet` (C-STORE to a peer) or `url` (STOW-RS), and not both"
+ROUTE_URL_WANTED: Final = (
+    "must begin with https:// (http:// only for this machine): what it carries are images of patients"
+)
+ROUTE_PLAIN_ALLOWED: Final = "means nothing without `url`"
+ROUTE_PASSWORD_WITHOUT_NAME: Final = "give `username` and `password_file` together, and no `token_file` then"
+PEER_UNCALLABLE: Final = "{aet} is no peer that has `host` and `port`; add them to [[peers]]"
+
 PEER_ARGUMENT: Final = "{text!r} is not AET=HOST:PORT"
 OPEN_LOOPBACK_NOTICE: Final = (
     "OPEN ON LOOPBACK: any calling AE title may store, query, retrieve, commit and work from worklists; "

@@ -39,6 +39,7 @@ from territory.settings_reader import (
     text,
     whole_number,
 )
+from territory.settings_routing import Destination, Route, Routing, WatchedSite
 
 PDU_LENGTH_BYTES_DEFAULT: Final = 131_072
 """Five PDUs for a CT image instead of 33 at DCMTK's 16 KiB; larger gains nothing measurable."""
@@ -307,6 +308,10 @@ class Settings:
     http: Http
     peers: tuple[Peer, ...]
     oncall: Oncall = dataclasses.field(default_factory=Oncall)
+    routing: Routing = dataclasses.field(default_factory=Routing)
+    destinations: tuple[Destination, ...] = ()
+    routes: tuple[Route, ...] = ()
+    watched_sites: tuple[WatchedSite, ...] = ()
     is_open_loopback: bool = False
     database_password: Secret | None = None
     key_password: Secret | None = None

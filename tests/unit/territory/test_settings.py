@@ -11,7 +11,7 @@ import pytest
 
 from foundation.database import sqlite_url
 from territory import settings as settings_module
-from territory import settings_model
+from territory import settings_model, settings_routing
 from territory.settings import Duplicates, InvalidSettings, Right, Settings, Tls, describe, load, open_loopback, parse
 from territory.settings_reader import keys_of, reader_of
 
@@ -39,6 +39,10 @@ TABLES: dict[str, type[Any]] = {
     "oncall.delivery": settings_model.OncallDelivery,
     "oncall.time_stamps": settings_model.OncallTimeStamps,
     "peers": settings_model.Peer,
+    "routing": settings_routing.Routing,
+    "destinations": settings_routing.Destination,
+    "routes": settings_routing.Route,
+    "watched_sites": settings_routing.WatchedSite,
 }
 
 
