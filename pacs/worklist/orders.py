@@ -45,6 +45,9 @@ from pacs.worklist.schema import worklist_order
 ORDERS_MAX: Final = 10_000
 """Orders that are read at once: a month of a large hospital; more are an error of whoever places them."""
 
+STEP_ID_CHARACTERS: Final = 16
+"""Of a Scheduled Procedure Step ID, as many as SH has (PS3.5 6.2): 64 bits of the order's id in hexadecimal."""
+
 FOLLOWS: Final[Mapping[OrderState, frozenset[OrderState]]] = MappingProxyType(
     {
         OrderState.SCHEDULED: frozenset(
@@ -292,6 +295,21 @@ def find_by_study(connection: Connection, study_instance_uid: str) -> tuple[Orde
     return _select(connection, worklist_order.c.study_instance_uid == study_instance_uid)
 
 
+def find_by_step(connection: Connection, site_id: str, step_id: str) -> Order | None:
+    """Return the order of one hospital whose Scheduled Procedure Step ID (0040,0009) this is, or None."""
+    prefix = step_id.strip().lower()
+    if len(prefix) != STEP_ID_CHARACTERS or not prefix.isalnum():
+        return None
+    found = _select(
+        connection,
+        worklist_order.c.order_id >= prefix,
+        # The ids are hexadecimal: "g" comes after every one that begins so.
+        worklist_order.c.order_id < f"{prefix}g",
+        worklist_order.c.site_id == site_id,
+    )
+    return found[0] if len(found) == 1 else None
+
+
 def of_patient(connection: Connection, issuer: str, patient_id: str) -> tuple[Order, ...]:
     """Return every order of one hospital's patient, the first placed first."""
     return _select(connection, worklist_order.c.issuer == issuer, worklist_order.c.patient_id == patient_id)
@@ -320,6 +338,11 @@ def made_accession_number(order_id: OrderId) -> str:
     """Return the accession number of an order for which the hospital gave none: always the same for the same order."""
     digest = hashlib.sha256(f"accession {order_id}".encode()).digest()
     return _ACCESSION_PREFIX + base64.b32encode(digest).decode("ascii")[:_ACCESSION_CHARACTERS]
+
+
+def scheduled_step_id(order_id: OrderId) -> str:
+    """Return the Scheduled Procedure Step ID (0040,0009) of an order, by which `find_by_step` finds it again."""
+    return order_id[:STEP_ID_CHARACTERS].upper()
 
 
 def made_study_instance_uid(order_id: OrderId) -> str:

@@ -197,6 +197,18 @@ def test_orders_are_found_by_the_numbers_of_their_hospital_only(database: Databa
         assert orders.find_by_study(connection, "") == ()
 
 
+def test_an_order_is_found_by_its_scheduled_step_in_its_own_hospital_only(database: Database) -> None:
+    placed = place(database, order()).order
+    step_id = orders.scheduled_step_id(placed.order_id)
+    assert len(step_id) <= 16
+    with database.read() as connection:
+        assert orders.find_by_step(connection, "roanne", step_id) == placed
+        assert orders.find_by_step(connection, "roanne", step_id.lower()) == placed
+        assert orders.find_by_step(connection, "feurs", step_id) is None
+        assert orders.find_by_step(connection, "roanne", step_id[:8]) is None
+        assert orders.find_by_step(connection, "roanne", "") is None
+
+
 def test_a_site_sees_its_open_orders_emergencies_first_then_by_time(database: Database) -> None:
     place(database, order(1, scheduled_at=NOW))
     place(database, order(2, scheduled_at=NOW - timedelta(hours=3)))
