@@ -8,12 +8,13 @@ Any other event of the vocabulary is said with `say`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from foundation.instants import microseconds, microseconds_or_none
 from oncall.case.event import SYSTEM, Actor, Fact, in_utc
+from oncall.case.image_evidence import ImageEvidence
 from oncall.case.regions import IdentityState, ImagesState, ReadingState, RequestState, StudyKey
 from oncall.case.state import Case, ensure_possible, rehearse
 from oncall.case.vocabulary import EventType as E
@@ -272,23 +273,47 @@ def receive_instances(
     )
 
 
+def find_evidence(case: Case, context: Context, evidence: ImageEvidence) -> Facts:
+    """Something says that the images are complete, or how many there are; said again in the same words, nothing."""
+    same = [one for one in case.images.evidence if (one.kind, one.source) == (evidence.kind, evidence.source)]
+    if any(one.payload() == evidence.payload() and one.at >= evidence.at for one in same):
+        return ()
+    said = replace(context, happened_at=evidence.at)
+    return say(case, said, E.IMAGES_EVIDENCE_FOUND, **evidence.payload(), received=case.images.received)
+
+
 def complete_images(
-    case: Case, context: Context, *, rule: str, hour_s: float = HOUR_S, target_s: float | None = None
+    case: Case,
+    context: Context,
+    *,
+    rule: str,
+    hour_s: float = HOUR_S,
+    target_s: float | None = None,
+    confidence: str = "",
+    evidence: Sequence[ImageEvidence] = (),
 ) -> Facts:
     """T1: every image is there, by `rule`. Sets the contract's deadline, once; said again, it says nothing.
 
-    A request that was withdrawn, refused or had expired is opened again: images of an emergency that nobody reads are
+    Images that came late, or were found to be missing, are complete again by it: neither T1 nor the deadline moves. A
+    request that was withdrawn, refused or had expired is opened again: images of an emergency that nobody reads are
     worse than a superfluous reading.
     """
     images = case.images
+    why = {
+        "rule": rule,
+        "confidence": confidence or None,
+        "evidence": [one.listed() for one in evidence] or None,
+        "received": images.received or None,
+        "missing": max((one.missing for one in evidence), default=0) or None,
+    }
     if images.state is ImagesState.COMPLETE:
-        return ()
+        return say(case, context, E.IMAGES_COMPLETE_AGAIN, **why) if images.is_reopened else ()
     deadline = images.deadline_at or context.at + timedelta(seconds=hour_s)
     wish_s = target_s if target_s is not None else case.request.target_s
     target = None if wish_s is None else min(deadline, context.at + timedelta(seconds=wish_s))
     completed = context.fact(
         E.IMAGES_COMPLETE,
-        rule=rule,
+        **why,
         deadline_at_us=microseconds(deadline),
         target_at_us=microseconds_or_none(target),
     )
@@ -298,11 +323,11 @@ def complete_images(
     return possible(case, completed)
 
 
-def stall(case: Case, context: Context, *, silent_s: float) -> Facts:
-    """No instance has come for `silent_s`: the transfer has stopped."""
-    if case.images.state is ImagesState.STALLED:
+def stall(case: Case, context: Context, *, silent_s: float, missing: int = 0) -> Facts:
+    """No instance has come for `silent_s`: the transfer has stopped, with so many known to be missing."""
+    if case.images.stalled_since is not None:
         return ()
-    return say(case, context, E.IMAGES_STALLED, silent_s=silent_s)
+    return say(case, context, E.IMAGES_STALLED, silent_s=silent_s, missing=missing or None)
 
 
 # Reading

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from foundation.instants import instant_of_us
+from oncall.case.effects_images import IMAGES_EFFECTS, steps_after
 from oncall.case.effects_reading import (
     DELIVERY_EFFECTS,
     IDENTITY_EFFECTS,
@@ -17,8 +17,8 @@ from oncall.case.effects_reading import (
     Effect,
 )
 from oncall.case.effects_second_reading import SECOND_READING_EFFECTS
-from oncall.case.event import Event, Fact, instant_or_none
-from oncall.case.regions import RequestState, StudyKey
+from oncall.case.event import Event, instant_or_none
+from oncall.case.regions import RequestState
 from oncall.case.vocabulary import EventType as E
 from oncall.case.vocabulary import Region
 from oncall.directory import PersonId
@@ -169,91 +169,6 @@ def _exam_ended(case: "Case", event: Event) -> Changes:
     return changes
 
 
-# Images
-
-
-def _arrived(case: "Case", event: Event) -> Changes:
-    images, payload, at = case.images, event.fact.payload, event.fact.occurred_at
-    changes: dict[str, Any] = {
-        "received": images.received + payload.get("received", 0),
-        "first_at": images.first_at or at,
-        "latest_at": at if images.latest_at is None else max(at, images.latest_at),
-    }
-    if payload.get("expected") is not None:
-        changes["expected"] = payload["expected"]
-    if "study_instance_uid" in payload:
-        changes["studies"] = _with_study(case, event.fact)
-        if "outbox_event_id" in payload:
-            changes["told"] = _told_after(case, event.fact)
-    return changes
-
-
-def _told_after(case: "Case", fact: Fact) -> tuple[tuple[StudyKey, int], ...]:
-    study = StudyKey(fact.payload["issuer"], fact.payload["study_instance_uid"])
-    others = tuple(one for one in case.images.told if one[0] != study)
-    return (*others, (study, max(case.images.told_by(study), fact.payload["outbox_event_id"])))
-
-
-def _with_study(case: "Case", fact: Fact) -> tuple[StudyKey, ...]:
-    study = StudyKey(fact.payload["issuer"], fact.payload["study_instance_uid"])
-    return case.images.studies if study in case.images.studies else (*case.images.studies, study)
-
-
-def _without_study(case: "Case", event: Event) -> Changes:
-    gone = (event.fact.payload["issuer"], event.fact.payload["study_instance_uid"])
-    return {"studies": tuple(study for study in case.images.studies if study != gone)}
-
-
-def _expected_told(case: "Case", event: Event) -> Changes:
-    expected = event.fact.payload.get("expected")
-    return {} if expected is None else {"expected": expected}
-
-
-def _completed(case: "Case", event: Event) -> Changes:
-    """T1: the one event that sets the contract's deadline, and only when none is set."""
-    images, fact = case.images, event.fact
-    changes: dict[str, Any] = {}
-    if "study_instance_uid" in fact.payload:
-        changes["studies"] = _with_study(case, fact)
-    if images.deadline_at is None:
-        deadline = instant_of_us(fact.payload["deadline_at_us"])
-        target = instant_or_none(fact.payload, "target_at_us") or deadline
-        wished = case.images.target_at
-        changes |= {
-            "complete_at": fact.occurred_at,
-            "rule": fact.payload["rule"],
-            "deadline_at": deadline,
-            "deadline_policy": fact.policy_version,
-            "target_at": target if wished is None else min(target, wished),
-        }
-    return changes
-
-
-def _late(case: "Case", event: Event) -> Changes:
-    return {
-        **_arrived(case, event),
-        "late_instances": case.images.late_instances + event.fact.payload.get("received", 0),
-        "late_since": case.images.late_since or event.fact.occurred_at,
-    }
-
-
-def _noted(case: "Case", event: Event) -> Changes:
-    return {"noted_event_id": max(case.images.noted_event_id, event.fact.payload.get("outbox_event_id", 0))}
-
-
-def _conflict_noted(case: "Case", event: Event) -> Changes:
-    return {**_noted(case, event), "conflicts": case.images.conflicts + 1}
-
-
-def _target_tightened(case: "Case", event: Event) -> Changes:
-    """A target may come nearer, never move away, and never lies after the deadline."""
-    wished = instant_or_none(event.fact.payload, "target_at_us")
-    if wished is None:
-        return {}
-    known = [at for at in (wished, case.images.target_at, case.images.deadline_at) if at is not None]
-    return {"target_at": min(known)}
-
-
 EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
     {
         Region.REQUEST: {
@@ -289,21 +204,7 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
             E.EXAM_ADVERSE_EVENT: lambda case, _: {"adverse_events": case.acquisition.adverse_events + 1},
             E.EXAM_PATIENT_RELEASED: lambda _, __: {"is_patient_released": True},
         },
-        Region.IMAGES: {
-            E.IMAGES_FIRST_INSTANCE: _arrived,
-            E.IMAGES_PROGRESS: _arrived,
-            E.IMAGES_RESUMED: _arrived,
-            E.IMAGES_COMPLETE: _completed,
-            E.IMAGES_LATE_INSTANCE: _late,
-            E.IMAGES_LINKED: _arrived,
-            E.IMAGES_UNLINKED: _without_study,
-            E.IMAGES_LAST_UNLINKED: _without_study,
-            E.IMAGES_CONFLICT: _conflict_noted,
-            E.IDENTITY_IN_TWO_PATIENTS: _noted,
-            E.IMAGES_QUALITY_REJECTED: lambda case, _: {"quality_rejections": case.images.quality_rejections + 1},
-            E.EXAM_COMPLETED: _expected_told,
-            E.REQUEST_TRIAGED: _target_tightened,
-        },
+        Region.IMAGES: IMAGES_EFFECTS,
         Region.READING: READING_EFFECTS,
         Region.REPORT: REPORT_EFFECTS,
         Region.DELIVERY: DELIVERY_EFFECTS,

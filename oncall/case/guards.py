@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from oncall.case.event import Fact
-from oncall.case.regions import CriticalState, ReadingState, ReportState, RequestState, SecondReadingState
+from oncall.case.image_evidence import EvidenceKind
+from oncall.case.regions import CriticalState, ImagesState, ReadingState, ReportState, RequestState, SecondReadingState
 from oncall.case.vocabulary import EventType as E
 
 if TYPE_CHECKING:
@@ -247,6 +248,17 @@ def _is_deadline_after(case: "Case", fact: Fact) -> str:
     return ""
 
 
+def _is_something_missing(case: "Case", _: Fact) -> str:
+    if case.images.state is ImagesState.COMPLETE and not case.images.is_reopened:
+        return "the images are complete: nothing is missing"
+    return ""
+
+
+def _is_known_evidence(_: "Case", fact: Fact) -> str:
+    kinds = [kind.value for kind in EvidenceKind]
+    return "" if fact.payload["kind"] in kinds else f"the kinds of evidence are {', '.join(kinds)}"
+
+
 GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
     {
         E.PROTOCOL_SENT: _is_protocol_sent_again,
@@ -254,6 +266,8 @@ GUARDS: Final[Mapping[str, Guard]] = MappingProxyType(
         E.PROTOCOL_DELIVERED_TO_CONSOLE: _is_protocol_in_force,
         E.PROTOCOL_ACKNOWLEDGED: _is_protocol_in_force,
         E.IMAGES_COMPLETE: _is_deadline_after,
+        E.IMAGES_EVIDENCE_FOUND: _is_known_evidence,
+        E.IMAGES_STALLED: _is_something_missing,
         E.IMAGES_UNLINKED: _has_other_studies,
         E.IMAGES_LAST_UNLINKED: _has_no_other_study,
         E.QUEUE_ENTERED: _is_entering_again,

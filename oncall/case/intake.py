@@ -20,13 +20,14 @@ Invariants
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final, NamedTuple, Protocol
 
 from foundation.outbox import OutboxEvent
 from oncall.case import commands
 from oncall.case.commands import Context, Facts, NewRequest
+from oncall.case.completeness import due_images, needs_no_quiet, next_look_at
 from oncall.case.event import CaseId
 from oncall.case.exam_words import exam_of
 from oncall.case.intake_policy import (
@@ -39,7 +40,7 @@ from oncall.case.intake_policy import (
     site_of,
 )
 from oncall.case.matching import Decision, Match, StudyFacts, Verdict, decide_match
-from oncall.case.regions import IdentityState, ImagesState, StudyKey
+from oncall.case.regions import IdentityState, StudyKey
 from oncall.case.state import Case, rehearse
 from oncall.case.unclaimed import UnclaimedStudy
 from oncall.case.vocabulary import EventType as E
@@ -373,7 +374,7 @@ class _Batch:
             modalities=sorted(arrival.modalities),
         )
         after = self._add(case, facts)
-        if _has_all(after):
+        if needs_no_quiet(after, self._intake.policy):
             self._add(after, due_images(after, self._intake.policy, self._now))
 
     def _link(self, case_id: CaseId, arrival: _Arrival, decision: Decision) -> None:
@@ -561,40 +562,3 @@ def _apart(study: StudyKey, patient_key: str) -> StudyKey:
     """Return the key of the second patient's study under a UID that two patients of one issuer share."""
     mark = sha256(patient_key.encode()).hexdigest()[:16]
     return StudyKey(f"{study.issuer[:_ISSUER_CHARACTERS_KEPT]}#{mark}", study.study_instance_uid)
-
-
-def _has_all(case: Case) -> bool:
-    images = case.images
-    return images.expected is not None and images.received >= images.expected
-
-
-def next_look_at(case: Case, policy: IntakePolicy) -> datetime | None:
-    """Return when `due_images` has something to say if no instance comes until then; None when it never will."""
-    images = case.images
-    if images.state is not ImagesState.ARRIVING or images.latest_at is None:
-        return None
-    if _has_all(case):
-        return images.latest_at
-    wait_s = policy.quiet_s if images.expected is None else policy.stalled_s
-    return images.latest_at + timedelta(seconds=wait_s)
-
-
-def due_images(case: Case, policy: IntakePolicy, now: datetime) -> Facts:
-    """Complete or stall images on their way, if it is time.
-
-    The hour begins when the last image came, not when its silence was noticed: waiting is ours, not the patient's.
-    """
-    images = case.images
-    look_at = next_look_at(case, policy)
-    if look_at is None or look_at > now or images.latest_at is None:
-        return ()
-    context = Context(now=now, policy_version=policy.version)
-    if images.expected is not None and not _has_all(case):
-        return commands.stall(case, context, silent_s=(now - images.latest_at).total_seconds())
-    return commands.complete_images(
-        case,
-        replace(context, happened_at=images.latest_at),
-        rule="expected_count" if _has_all(case) else "quiet_period",
-        hour_s=policy.hour_s,
-        target_s=policy.target_s.get(case.urgency),
-    )

@@ -51,15 +51,24 @@ class EmergencyRule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IntakePolicy:
-    """Which studies are emergencies, and when a study that has gone quiet is complete or its transfer stalled.
+    """Which studies are emergencies, and after how much quiet evidence completes images, or their way has stopped.
 
-    ``quiet_s`` without a new instance completes a study whose size nobody told; one whose size is known and not reached
-    is stalled after ``stalled_s`` instead.
+    Each is a time in seconds without a new instance. ``quiet_s`` completes images of which nothing else is known;
+    ``association_quiet_s`` and ``commitment_quiet_s`` after the sender's association was released, or it has asked to
+    commit to them; ``said_quiet_s`` after the radiographer, or the hospital's order, said that these are all without a
+    number. While the scanner says that the exam is under way nothing is presumed before ``exam_quiet_s``; when a
+    connection was cut in the middle of an image, not before ``cut_quiet_s``. Images that are known to be missing, or
+    were cut off, have stalled after ``stalled_s``.
     """
 
     version: str
     rules: tuple[EmergencyRule, ...] = ()
     quiet_s: float = 90.0
+    association_quiet_s: float = 45.0
+    commitment_quiet_s: float = 45.0
+    said_quiet_s: float = 10.0
+    exam_quiet_s: float = 900.0
+    cut_quiet_s: float = 600.0
     stalled_s: float = 120.0
     hour_s: float = HOUR_S
     target_s: Mapping[Urgency, float] = field(default_factory=dict)

@@ -80,10 +80,12 @@ class EventType(StrEnum):
 
     IMAGES_FIRST_INSTANCE = "images.first_instance"
     IMAGES_PROGRESS = "images.progress"
+    IMAGES_EVIDENCE_FOUND = "images.evidence_found"
     IMAGES_STALLED = "images.stalled"
     IMAGES_RESUMED = "images.resumed"
     IMAGES_COMPLETE = "images.complete"
     IMAGES_LATE_INSTANCE = "images.late_instance"
+    IMAGES_COMPLETE_AGAIN = "images.complete_again"
     IMAGES_QUALITY_REJECTED = "images.quality_rejected"
     IMAGES_CONFLICT = "images.conflict"
     IMAGES_LINKED = "images.linked"
@@ -184,6 +186,8 @@ EXTENSIONS: Final = frozenset(
         E.REQUEST_MATCHED,
         E.REQUEST_UNMATCHED,
         E.IMAGES_CONFLICT,
+        E.IMAGES_EVIDENCE_FOUND,
+        E.IMAGES_COMPLETE_AGAIN,
         E.IMAGES_LINKED,
         E.IMAGES_UNLINKED,
         E.IMAGES_LAST_UNLINKED,
@@ -193,8 +197,8 @@ EXTENSIONS: Final = frozenset(
         E.REPORT_DOUBLE_READ_FINDINGS,
     }
 )
-"""Types that section 4.2 does not list: studies that nobody announced, matching, facts of the archive, breaches, what a
-second reader found before seeing the first report."""
+"""Types that section 4.2 does not list: studies that nobody announced, matching, facts of the archive, what says that
+images are complete, breaches, what a second reader found before seeing the first report."""
 
 FREE_TEXT: Final = frozenset({"motive", "alternative", "question", "answer", "text", "finding", "read_back", "note"})
 """Payload keys that may hold clinical text; they stay in the record."""
@@ -209,6 +213,11 @@ _STUDY_KEYS: Final = frozenset({"issuer", "study_instance_uid"})
 _ARRIVAL_KEYS: Final = _STUDY_KEYS | {
     "received", "expected", "modalities", "calling_aet", "outbox_event_id", "accession_number", "patient_key",
 }  # fmt: skip
+# As `oncall.case.image_evidence` writes them.
+_EVIDENCE_KEYS: Final = frozenset(
+    {"confidence", "studies", "count", "missing", "is_insisted", "how", "received", "outbox_event_id"}
+)
+_COMPLETENESS_KEYS: Final = frozenset({"confidence", "evidence", "missing"})
 _REPORT_KEYS: Final = frozenset({"version", "content_hash", "signer", "certificate", "signed_in", "set_id", "reason"})
 _CHANNEL_KEYS: Final = frozenset({"channel", "recipient", "message_key", "provider_id", "reason", "version"})
 _PAGE_KEYS: Final = frozenset(
@@ -291,11 +300,15 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.EXAM_PATIENT_RELEASED: _entry(may={"person_id"}),
         E.IMAGES_FIRST_INSTANCE: _entry("issuer", "study_instance_uid", may=_ARRIVAL_KEYS),
         E.IMAGES_PROGRESS: _entry("received", may=_ARRIVAL_KEYS),
-        E.IMAGES_STALLED: _entry("silent_s", may=_STUDY_KEYS),
+        E.IMAGES_EVIDENCE_FOUND: _entry("kind", "source", may=_EVIDENCE_KEYS),
+        E.IMAGES_STALLED: _entry("silent_s", may=_STUDY_KEYS | {"missing", "how"}),
         E.IMAGES_RESUMED: _entry(may=_ARRIVAL_KEYS),
         E.IMAGES_COMPLETE: _entry(
-            "rule", "deadline_at_us", may=_ARRIVAL_KEYS | {"target_at_us", "carried_from_case_id"}
+            "rule",
+            "deadline_at_us",
+            may=_ARRIVAL_KEYS | _COMPLETENESS_KEYS | {"target_at_us", "carried_from_case_id"},
         ),
+        E.IMAGES_COMPLETE_AGAIN: _entry("rule", may=_COMPLETENESS_KEYS | {"received"}),
         E.IMAGES_LATE_INSTANCE: _entry("issuer", "study_instance_uid", may=_ARRIVAL_KEYS),
         E.IMAGES_QUALITY_REJECTED: _entry("reason", may=_STUDY_KEYS | {"series_instance_uid"}, code="RID28816"),
         E.IMAGES_CONFLICT: _entry(

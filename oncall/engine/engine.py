@@ -46,6 +46,7 @@ from oncall.engine import (
     second_readings,
     watching,
 )
+from oncall.engine.completeness import ImageCompleteness
 from oncall.engine.criticals import CriticalResults
 from oncall.engine.deliveries import DeliveryTelling
 from oncall.engine.draft import Draft, load
@@ -94,7 +95,7 @@ Command = Callable[[Case, Context], Facts]
 """What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
 
 
-class Engine(CriticalResults, Reports, DeliveryTelling, SecondReadings):
+class Engine(CriticalResults, Reports, DeliveryTelling, ImageCompleteness, SecondReadings):
     """Decides and commits on one store.
 
     Parameters

@@ -15,8 +15,8 @@ from foundation import log
 from foundation.errors import Refused
 from oncall.case import commands, commands_report, matching, unclaimed
 from oncall.case.commands import Context, NewRequest
+from oncall.case.completeness import due_images
 from oncall.case.event import CaseId
-from oncall.case.intake import due_images
 from oncall.case.matching import Match, Verdict
 from oncall.case.regions import IdentityState, ImagesState, ReadingState, ReportState, RequestState, StudyKey
 from oncall.case.state import Case

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from foundation.instants import microseconds
 from oncall.case.clocks import Clock, read_clocks
+from oncall.case.completeness import due_images, next_look_at
 from oncall.case.event import CaseId
-from oncall.case.intake import due_images, next_look_at
-from oncall.case.regions import ImagesState, ReadingState
+from oncall.case.regions import ReadingState
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.chain import Cause
@@ -30,6 +30,9 @@ from oncall.timers import Timer
 WATCH: Final = "watch"
 ARRIVING: Final = "arriving"
 """Not a clock of the case's: when images on their way are looked at again."""
+
+STOPPED: Final = "t"
+"""Marks the chain about a transfer that has stopped."""
 
 AT_ONCE: Final = timedelta(seconds=1)
 """When what is overdue already is looked at: a timer is due after the decision that sets it."""
@@ -54,6 +57,8 @@ def watch(draft: Draft) -> None:
                     paging.close(draft, draft.case(case.case_id), "closed", one.chain_id.rpartition("/")[2][:1])
             continue
         deliveries.end_if_read(draft, case)
+        if case.images.stalled_since is None:
+            paging.close(draft, draft.case(case.case_id), "images_moving", STOPPED)
         case = draft.case(case.case_id)
         payload = _said(draft, key)
         due_at = next_look(case, draft.rules, draft.now, said=payload.get("said", ()))
@@ -146,8 +151,8 @@ def _look_at_images(draft: Draft, case: Case) -> None:
         return
     draft.record(case.case_id, *facts)
     after = draft.case(case.case_id)
-    if after.images.state is ImagesState.STALLED:
-        paging.begin(draft, after, Cause.TECHNICAL, mark="t", ladder=draft.rules.ladder_for(Purpose.TECHNICAL))
+    if after.images.stalled_since is not None:
+        paging.begin(draft, after, Cause.TECHNICAL, mark=STOPPED, ladder=draft.rules.ladder_for(Purpose.TECHNICAL))
     else:
         assigning.assign(draft)
 

@@ -125,7 +125,7 @@ def consistent(case: Case) -> Case:
         reading=replace(
             case.reading, assigned_to=reader, claimed_by=ANNE if is_taken else None, transaction_uid="2.25.1"
         ),
-        images=replace(case.images, studies=(STUDY,)),
+        images=replace(case.images, studies=(STUDY,), reopened_at=START),
         protocol=replace(case.protocol, version=1),
         second_reading=replace(case.second_reading, assigned_to="boris", done_by="boris"),
     )
@@ -138,7 +138,7 @@ def payload(case: Case, event_type: E) -> dict[str, Any]:
         "study_instance_uid": STUDY.study_instance_uid, "version": 1, "deadline_at_us": us(60), "received_at_us": us(1),
         "identified_at_us": us(0), "due_at_us": us(60),
         "urgency": 2, "category": 2, "site_id": "roanne", "critical_id": "f1", "chain_id": "c1", "received": 1,
-        "silent_s": 60.0, "patient_key": "k", "is_given": True,
+        "silent_s": 60.0, "patient_key": "k", "is_given": True, "kind": "mpps_list",
     }  # fmt: skip
     needed = {key: values.get(key, "x") for key in VOCABULARY[event_type].required}
     if event_type == E.REPORT_SIGNED:
