@@ -39,12 +39,16 @@ REPORT_POINTS: Final = ("report.signed",)
 # Those of delivering a report: leased, its documents made but not kept, handed over but not recorded, recorded.
 DELIVERY_POINTS: Final = ("delivery.leased", "delivery.made", "delivery.handed_over", "delivery.recorded")
 
+# Those of HL7 messages: one that came is on disk and not answered; one that goes is about to be sent, and is answered
+# and not recorded.
+HL7_POINTS: Final = ("hl7.committed", "hl7.sending", "hl7.answered")
+
 
 def _armed() -> tuple[str | None, int]:
     point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
     if not point:
         return None, 0
-    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *REPORT_POINTS, *DELIVERY_POINTS)
+    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *REPORT_POINTS, *DELIVERY_POINTS, *HL7_POINTS)
     if point not in known:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(known)}")
     return point, int(count or 1)

@@ -18,7 +18,7 @@ hl7_received = Table(
     Column("message_id", String(32), primary_key=True),
     # The order in which they were stored, for lists.
     Column("number", BigInteger, nullable=False, index=True),
-    # SHA-256 over the sender's name and MSH-10: whoever sends the same MSH-10 again is found by it.
+    # SHA-256 over an admitted sender's name and MSH-10; of strangers, whoever they say they are, over the message.
     Column("sender_control_key", String(64), nullable=False, index=True),
     # '' where the message does not say, or cannot be read.
     Column("application", String(256), nullable=False),
@@ -29,6 +29,8 @@ hl7_received = Table(
     # '' when the sender is not known
     Column("site_id", String(64), nullable=False),
     Column("content", LargeBinary, nullable=False),
+    # False when only the beginning was kept: nobody can replay it.
+    Column("is_whole", Boolean, nullable=False),
     # accepted | dead | discarded
     Column("state", String(16), nullable=False),
     # Why it is a dead letter, in one word; '' for others.
@@ -70,4 +72,13 @@ hl7_outgoing = Table(
     Column("ended_by", String(64), nullable=False),
     UniqueConstraint("destination", "control_id"),
     Index("ix_hl7_outgoing_state_destination_number", "state", "destination", "number"),
+)
+
+# Who sends to a destination now: one process at a time, so that messages stay in their order.
+hl7_lease = Table(
+    "hl7_lease",
+    METADATA,
+    Column("destination", String(64), primary_key=True),
+    Column("worker", String(64), nullable=False),
+    Column("until_us", BigInteger, nullable=False),
 )
