@@ -16,6 +16,8 @@ class Status(IntEnum):
     PENDING = 0xFF00  # PS3.7 C.2.1: matches or sub-operations go on
     PENDING_WITH_WARNING = 0xFF01  # PS3.4 C.4.1.1.4: an optional key was not supported for matching
 
+    INVALID_ATTRIBUTE_VALUE = 0x0106  # PS3.7 C.5
+    ATTRIBUTE_LIST_ERROR = 0x0107  # PS3.7 C.4.2: some attributes were not taken, or are not there
     PROCESSING_FAILURE = 0x0110  # PS3.7 C.5
     DUPLICATE_SOP_INSTANCE = 0x0111  # PS3.7 C.5: policy refuses other bytes under a known UID
     NO_SUCH_OBJECT_INSTANCE = 0x0112  # PS3.7 C.5
@@ -24,6 +26,7 @@ class Status(IntEnum):
     NO_SUCH_SOP_CLASS = 0x0118  # PS3.7 C.5
     CLASS_INSTANCE_CONFLICT = 0x0119  # PS3.7 C.5
     MISSING_ATTRIBUTE = 0x0120  # PS3.7 C.5
+    MISSING_ATTRIBUTE_VALUE = 0x0121  # PS3.7 C.5
     SOP_CLASS_NOT_SUPPORTED = 0x0122  # PS3.7 C.5
     NO_SUCH_ACTION_TYPE = 0x0123  # PS3.7 C.5
     NOT_AUTHORIZED = 0x0124  # PS3.7 C.5
