@@ -51,6 +51,16 @@ def order_from_json(text: str) -> Order:
     return Order(**fields)
 
 
+def patient_to_json(patient: OrderPatient) -> str:
+    """Return the one text of a patient."""
+    return json.dumps(_plain(patient), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def patient_from_json(text: str) -> OrderPatient:
+    """Return the patient that `patient_to_json` wrote."""
+    return _patient(json.loads(text))
+
+
 def _patient(fields: dict[str, Any]) -> OrderPatient:
     if "ins" in fields:
         ins: Mapping[str, str] = fields["ins"]
