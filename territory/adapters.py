@@ -3,17 +3,44 @@
 For: `territory.bootstrap`, which hands them out.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from io import BytesIO
 
 from pydicom import Dataset, dcmread
 
+from foundation import log
+from foundation.errors import Unavailable
+from oncall.strict_json import DocumentInvalid
 from pacs.archive.reader import InstanceUnreadable, PackReader
 from pacs.contracts import InstanceRef
 from pacs.scp import tls
+from pacs.scp.access import Admitted, Call, Load, Rejected
 from pacs.scu.association import PeerAddress
 from territory import settings_rules
 from territory.settings import Settings
+
+Decide = Callable[[Call, Load], Admitted | Rejected]
+
+
+def sites_of_callers(decide: Decide, site_of: Callable[[str], str]) -> Decide:
+    """Return `decide`, with the site that the directory knows an AE title to be of: where no settings name it.
+
+    A directory that cannot be read gives no site, and so no orders; storing goes on.
+    """
+
+    def decided(call: Call, load: Load) -> Admitted | Rejected:
+        decision = decide(call, load)
+        if isinstance(decision, Rejected):
+            return decision
+        try:
+            site = site_of(call.calling_aet)
+        except (Unavailable, DocumentInvalid):
+            log.error("site_of_caller_unknown", calling_aet=call.calling_aet)
+            return decision
+        return Admitted(rights=dataclasses.replace(decision.rights, site=site))
+
+    return decided
 
 
 class ConfiguredPeers:

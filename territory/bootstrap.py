@@ -6,7 +6,7 @@ For: which object gets which other. Not for: behaviour; nothing here decides any
 import functools
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socket import socket
@@ -23,6 +23,7 @@ from pacs.archive.ingest import Ingest
 from pacs.archive.query import IndexQuery
 from pacs.archive.reader import PackReader
 from pacs.scp import access, presentation, tls
+from pacs.scp.access import Admitted, Call, Load, Rejected
 from pacs.scp.commitment import CommitmentService
 from pacs.scp.commitment_relay import CommitmentRelay, ReportCaller
 from pacs.scp.echo import EchoService
@@ -35,12 +36,16 @@ from pacs.scu.association import Timeouts
 from pacs.upper_layer.associate import AssociateRequest
 from pacs.upper_layer.limits import UpperLayerLimits
 from pacs.upper_layer.negotiation import Offer
+from pacs.worklist.deliveries import Deliveries
+from pacs.worklist.find_service import MODALITY_WORKLIST, WorklistFindService, agree_worklist
+from pacs.worklist.query import WorklistQuery
 from storage_tiers.lane import LaneLimits, LanePool
 from storage_tiers.local_packs import LocalPacks
 from territory import settings_rules
-from territory.adapters import ConfiguredPeers, StoredHeaders
+from territory.adapters import ConfiguredPeers, StoredHeaders, sites_of_callers
 from territory.launch import Launch
 from territory.maintenance import CHECKPOINT_EVERY_S, PeriodicTask, checkpoint
+from territory.published_sites import PublishedSites
 from territory.settings import Duplicates, Settings
 from territory.worker_table import WorkerRow
 
@@ -152,7 +157,7 @@ class WorkerEngine:
         ingest = Ingest(self._lanes, packs, index, clock)
         self._server = Server(
             _listeners(launch, sockets),
-            policy=_node_policy(settings, _services(settings, self._database, PackReader(packs), clock)),
+            policy=_node_policy(settings, self._database, PackReader(packs), clock),
             ingest=ingest,
             places=row,
         )
@@ -197,6 +202,10 @@ def _services(settings: Settings, database: Database, reader: PackReader, clock:
             services[sop_class_uid] = find
         elif needs is presentation.Needs.RETRIEVE:
             services[sop_class_uid] = retrieve
+    query = WorklistQuery(database, PublishedSites(database).zone_of, clock)
+    services[MODALITY_WORKLIST] = WorklistFindService(
+        query, Deliveries(database, clock), answers_max=settings.dicom.limits.find_results_max
+    )
     return services
 
 
@@ -205,15 +214,20 @@ def _timeouts(settings: Settings) -> Timeouts:
     return Timeouts(connect_s=timeouts.connect_s, associate_s=timeouts.artim_s, response_s=timeouts.response_s)
 
 
-def _node_policy(settings: Settings, services: Mapping[str, Service]) -> NodePolicy:
+def _node_policy(settings: Settings, database: Database, reader: PackReader, clock: Clock) -> NodePolicy:
     limits = UpperLayerLimits(pdu_length_max=settings.dicom.limits.pdu_length_bytes_max)
     return NodePolicy(
-        decide=functools.partial(access.decide, settings_rules.access_rules(settings)),
+        decide=_decide(settings, database),
         offer_for=_offer_for(settings, limits),
-        services=services,
+        services=_services(settings, database, reader, clock),
         limits=limits,
         timers=Timers(artim_s=settings.dicom.timeouts.artim_s, idle_s=settings.dicom.timeouts.idle_s),
     )
+
+
+def _decide(settings: Settings, database: Database) -> Callable[[Call, Load], Admitted | Rejected]:
+    decide = functools.partial(access.decide, settings_rules.access_rules(settings))
+    return sites_of_callers(decide, PublishedSites(database).site_of) if settings.is_open_loopback else decide
 
 
 def _offer_for(settings: Settings, limits: UpperLayerLimits) -> Callable[[AssociateRequest, Rights], Offer]:
@@ -236,6 +250,8 @@ def _agree_extended(sop_class_uid: str, proposed: bytes) -> bytes | None:
     needs = presentation.SERVICE_SOP_CLASSES.get(sop_class_uid)
     if needs is presentation.Needs.QUERY:
         return agree_extended(proposed)
+    if sop_class_uid == MODALITY_WORKLIST:
+        return agree_worklist(proposed)
     return negotiate_extended(sop_class_uid, proposed)
 
 

@@ -61,6 +61,7 @@ SERVICE_SOP_CLASSES: Final[Mapping[str, Needs]] = MappingProxyType(
     {
         VERIFICATION: Needs.NOTHING,
         STORAGE_COMMITMENT_PUSH_MODEL: Needs.COMMIT,
+        "1.2.840.10008.5.1.4.31": Needs.WORKLIST,  # Modality Worklist, FIND
         "1.2.840.10008.5.1.4.1.2.1.1": Needs.QUERY,  # Patient Root, FIND
         "1.2.840.10008.5.1.4.1.2.1.2": Needs.RETRIEVE,  # Patient Root, MOVE
         "1.2.840.10008.5.1.4.1.2.1.3": Needs.RETRIEVE,  # Patient Root, GET
