@@ -17,8 +17,9 @@ Event payloads are JSON objects in the outbox. A topic ends in its version; keys
     ``{"transaction_uid", "calling_aet", "study_instance_uids", "count"}``: a modality has asked to commit to its
     instances: it thinks that it has sent them all. Stated when the request was checked and all of them are here.
 ``association_ended/1``
-    ``{"calling_aet", "studies": [{"issuer", "study_instance_uid"}], "is_released"}``: an association that stored
-    instances of these studies has ended, in order (released) or not.
+    ``{"calling_aet", "studies": [{"issuer", "study_instance_uid"}], "is_released", "how"}``: an association that
+    stored instances of these studies has ended: ``released``, ``aborted`` by the sender between two messages, or
+    ``cut`` (inside a message, by a lost connection, a time-out, or by us). Stated after all that it stored.
 ``order/1``
     ``{"order_id", "site_id", "change"}``: an order was ``placed``, ``updated``, ``cancelled``, or is told to be done
     (``performed``: ANS flux 4). What it says is asked of the orders by its id.

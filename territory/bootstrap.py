@@ -8,6 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from socket import socket
 from typing import Final
@@ -24,6 +25,7 @@ from pacs.archive.query import IndexQuery
 from pacs.archive.reader import PackReader
 from pacs.scp import access, presentation, tls
 from pacs.scp.access import Admitted, Call, Load, Rejected
+from pacs.scp.association_facts import AssociationFacts
 from pacs.scp.commitment import CommitmentService
 from pacs.scp.commitment_relay import CommitmentRelay, ReportCaller
 from pacs.scp.echo import EchoService
@@ -38,6 +40,7 @@ from pacs.upper_layer.limits import UpperLayerLimits
 from pacs.upper_layer.negotiation import Offer
 from pacs.worklist.deliveries import Deliveries
 from pacs.worklist.find_service import MODALITY_WORKLIST, WorklistFindService, agree_worklist
+from pacs.worklist.mpps_service import MppsService
 from pacs.worklist.query import WorklistQuery
 from storage_tiers.lane import LaneLimits, LanePool
 from storage_tiers.local_packs import LocalPacks
@@ -157,7 +160,10 @@ class WorkerEngine:
         ingest = Ingest(self._lanes, packs, index, clock)
         self._server = Server(
             _listeners(launch, sockets),
-            policy=_node_policy(settings, self._database, PackReader(packs), clock),
+            policy=replace(
+                _node_policy(settings, self._database, PackReader(packs), clock),
+                tell_end=AssociationFacts(self._database, clock),
+            ),
             ingest=ingest,
             places=row,
         )
@@ -197,6 +203,7 @@ def _services(settings: Settings, database: Database, reader: PackReader, clock:
         presentation.VERIFICATION: EchoService(),
         presentation.STORAGE_COMMITMENT_PUSH_MODEL: CommitmentService(Ledger(database, clock), reader),
     }
+    services |= dict.fromkeys((presentation.MPPS, presentation.MPPS_RETRIEVE), MppsService(database, clock))
     for sop_class_uid, needs in presentation.SERVICE_SOP_CLASSES.items():
         if needs is presentation.Needs.QUERY:
             services[sop_class_uid] = find

@@ -31,7 +31,7 @@ from foundation.database import Database
 from foundation.errors import TelegardeError, Unavailable
 from pacs.archive import sop_lookup
 from pacs.archive.schema import commitment
-from pacs.contracts import TOPIC_STORAGE_COMMITMENT_RESULT, InstanceRef
+from pacs.contracts import TOPIC_STORAGE_COMMITMENT_REQUESTED, TOPIC_STORAGE_COMMITMENT_RESULT, InstanceRef
 
 LEASE_S: Final = 120.0
 """How long a commitment in hand is left alone; renewed while instances are read. After a crash it is taken up then."""
@@ -88,10 +88,14 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """The outcome of a check; each reference is in one of both."""
+    """The outcome of a check; each reference is in one of both.
+
+    ``study_instance_uids`` are the studies of what was committed, sorted; they are not kept with the outcome.
+    """
 
     committed: tuple[Reference, ...]
     failed: tuple[Failure, ...]
+    study_instance_uids: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,14 +156,16 @@ def check(
     found = sop_lookup.find(database, (reference.sop_instance_uid for reference in references))
     committed: list[Reference] = []
     failed: list[Failure] = []
+    studies: set[str] = set()
     for reference in references:
         before_each()
         reason = _why_not(reader, reference, found[reference.sop_instance_uid])
         if reason is None:
             committed.append(reference)
+            studies.update(ref.study_instance_uid for ref in found[reference.sop_instance_uid])
         else:
             failed.append(Failure(reference, reason))
-    return Result(committed=tuple(committed), failed=tuple(failed))
+    return Result(committed=tuple(committed), failed=tuple(failed), study_instance_uids=tuple(sorted(studies)))
 
 
 def _why_not(reader: FileReader, reference: Reference, stored: Sequence[InstanceRef]) -> FailureReason | None:
@@ -236,7 +242,7 @@ class Ledger:
         self._change(kept, next_attempt_at_s=self._now_s() + LEASE_S)
 
     def keep_result(self, kept: Commitment, result: Result) -> None:
-        """Keep the outcome of a check, and state it in the outbox."""
+        """Keep the outcome of a check, and state it in the outbox; and that all of what was asked for is here."""
         fact = {
             "transaction_uid": kept.transaction_uid,
             "calling_aet": kept.calling_aet,
@@ -255,6 +261,14 @@ class Ledger:
             )
             if changed.rowcount:
                 outbox.append(connection, TOPIC_STORAGE_COMMITMENT_RESULT, fact, created_at_s=self._now_s())
+                if result.study_instance_uids and not result.failed:
+                    asked = {
+                        "transaction_uid": kept.transaction_uid,
+                        "calling_aet": kept.calling_aet,
+                        "study_instance_uids": list(result.study_instance_uids),
+                        "count": len(result.committed),
+                    }
+                    outbox.append(connection, TOPIC_STORAGE_COMMITMENT_REQUESTED, asked, created_at_s=self._now_s())
 
     def delivered(self, kept: Commitment) -> None:
         """Note that the peer has taken the report."""

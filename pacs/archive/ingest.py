@@ -251,6 +251,12 @@ class InstanceStream:
         """How many bytes of the present data set were taken."""
         return 0 if self._writer is None else self._writer.dataset_length_bytes
 
+    @property
+    def study_instance_uid(self) -> bytes:
+        """The value as sent of the instance that was finished last."""
+        assert self._header is not None, "asked of what was finished"
+        return self._header.identity.study_instance_uid
+
     def abandon(self) -> None:
         """Forget the instance begun: the next one overwrites it."""
         self._announcement = None

@@ -557,7 +557,7 @@ class AcceptedAssociation:
     def _clean_up(self) -> None:
         try:
             if self._store is not None:
-                self._store.close()
+                self._store.end(self._ending, self._policy.tell_end)
         except TelegardeError as error:
             log.error("lane_not_released", error=str(error))
         finally:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pacs.scp.access import Admitted, Call, Load, Rejected
+from pacs.scp.association_facts import TellEnd, tell_nobody
 from pacs.scp.services import Rights, Service
 from pacs.upper_layer.associate import AssociateRequest
 from pacs.upper_layer.limits import UpperLayerLimits
@@ -43,7 +44,8 @@ class NodePolicy:
     """What every association of this node shares.
 
     ``decide`` is `pacs.scp.access.decide` with the rules bound; ``offer_for`` gives the presentation offer of a peer
-    with these rights; ``services`` maps command fields (C-FIND-RQ, ...) to services by abstract syntax.
+    with these rights; ``services`` maps command fields (C-FIND-RQ, ...) to services by abstract syntax; ``tell_end``
+    is told when an association that stored images has ended.
     """
 
     decide: Callable[[Call, Load], Admitted | Rejected]
@@ -51,3 +53,4 @@ class NodePolicy:
     services: Mapping[str, Service]
     limits: UpperLayerLimits
     timers: Timers
+    tell_end: TellEnd = tell_nobody

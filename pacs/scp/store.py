@@ -15,6 +15,7 @@ from foundation import log
 from foundation.errors import DiskFull, TelegardeError, Unavailable
 from pacs.archive.header import UnusableDataSet
 from pacs.archive.ingest import Announcement, Ingest, InstanceStream, NotAsAnnounced, Receipt
+from pacs.scp.association_facts import StudiesStored, TellEnd, ending_of
 from pacs.scp.services import Context, Peer
 from pacs.status import Status
 from pacs.upper_layer import dimse
@@ -55,11 +56,14 @@ class StoreReceiver:
         self._stream: InstanceStream | None = None
         self._request: Command | None = None
         self._refusal: tuple[int, str] | None = None
+        self._is_receiving = False
+        self._studies = StudiesStored()
         self.tally = StoreTally()
 
     def begin(self, context: Context, request: Command) -> None:
         """Take a C-STORE-RQ; its data set follows through `write`."""
         self._request = request
+        self._is_receiving = True
         self._refusal = self._refuse(context, request)
         if self._refusal is None:
             if self._stream is None:
@@ -103,6 +107,7 @@ class StoreReceiver:
         """Return the C-STORE-RSP to send, after the data set's last fragment."""
         request = self._request
         assert request is not None
+        self._is_receiving = False
         tally = self.tally
         if self._refusal is None:
             stream = self._stream
@@ -114,6 +119,7 @@ class StoreReceiver:
                 self._fail(error)
             else:
                 status, comment = _RECEIPTS[receipt]
+                self._studies.add(stream.study_instance_uid)
                 tally.instances += 1
                 tally.dataset_bytes += length
                 if receipt is Receipt.ALREADY_STORED:
@@ -139,6 +145,15 @@ class StoreReceiver:
         if self._stream is not None:
             self._stream.close()
             self._stream = None
+
+    def end(self, word: str, tell: TellEnd) -> None:
+        """Give back what the association held, and state how it ended if it stored anything (`word`: in the log)."""
+        try:
+            self.close()
+        finally:
+            uids = self._studies.uids
+            if uids:
+                tell(self._peer.calling_aet, uids, ending_of(word, is_receiving=self._is_receiving))
 
     def _refuse(self, context: Context, request: Command) -> tuple[int, str] | None:
         if request.error is not None:

@@ -26,7 +26,7 @@ from pacs.archive.commitment import (
     examine,
     retry_delay_s,
 )
-from pacs.contracts import TOPIC_STORAGE_COMMITMENT_RESULT
+from pacs.contracts import TOPIC_STORAGE_COMMITMENT_REQUESTED, TOPIC_STORAGE_COMMITMENT_RESULT
 from tests.harness.lookup_rows import CT_IMAGE, add_instances
 from tests.harness.stored_files import StoredFiles
 
@@ -146,6 +146,23 @@ def test_an_outcome_is_kept_and_stated_once(ledger: Ledger, stored: Database, cl
     with stored.read() as connection:
         (fact,) = outbox.read_after(connection, 0, topics=[TOPIC_STORAGE_COMMITMENT_RESULT])
     assert fact.payload == {"transaction_uid": "2.25.1", "calling_aet": "CT1", "committed": 2, "failed": 1}
+
+
+def test_a_modality_that_commits_to_what_is_all_here_has_said_so(ledger: Ledger, stored: Database) -> None:
+    examine(ledger, StoredFiles(), record(ledger), is_stopping=never)
+
+    with stored.read() as connection:
+        (fact,) = outbox.read_after(connection, 0, topics=[TOPIC_STORAGE_COMMITMENT_REQUESTED])
+    assert fact.payload == {
+        "transaction_uid": "2.25.1", "calling_aet": "CT1", "study_instance_uids": ["1.2.3"], "count": 3,
+    }  # fmt: skip
+
+
+def test_a_request_of_which_an_instance_failed_says_nothing_of_completeness(ledger: Ledger, stored: Database) -> None:
+    examine(ledger, StoredFiles(corrupt={UIDS[2]}), record(ledger), is_stopping=never)
+
+    with stored.read() as connection:
+        assert outbox.read_after(connection, 0, topics=[TOPIC_STORAGE_COMMITMENT_REQUESTED]) == []
 
 
 def test_the_lease_is_renewed_while_instances_are_read(ledger: Ledger, stored: Database, clock: ManualClock) -> None:
