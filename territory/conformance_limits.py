@@ -30,6 +30,7 @@ from pacs.scu import association as requestor
 from pacs.scu import pipeline, send
 from pacs.upper_layer.associate import APPLICATION_CONTEXT, DEFAULT_MAXIMUM_LENGTH
 from pacs.upper_layer.limits import PRESENTATION_CONTEXTS_MAX, UpperLayerLimits
+from pacs.worklist import attribute_list
 from storage_tiers import pack
 from territory import bootstrap, health, launch, settings_model
 from territory.conformance_markdown import code, number, seconds, size, table
@@ -63,6 +64,12 @@ def facts() -> dict[str, str]:
         "limits_queries": _rows(_queries()),
         "limits_retrieval": _rows(_retrieval()),
         "limits_commitment": _rows(_commitment()),
+        "limits_mpps": _rows(
+            {
+                "Attribute list, inflated": size(attribute_list.ATTRIBUTE_LIST_BYTES_MAX),
+                "Elements of an attribute list, in all its items": number(attribute_list.ELEMENTS_MAX),
+            }
+        ),
         "limits_node": _rows(_node()),
         "send_parallel_max": number(send.PARALLEL_MAX),
         "send_tries_max": number(send.TRIES_MAX),

@@ -20,7 +20,6 @@ from pacs.scp.find import MODELS, agree_extended
 from pacs.scp.presentation import (
     MESSAGE_TRANSFER_SYNTAXES,
     SERVICE_SOP_CLASSES,
-    STORAGE_COMMITMENT_PUSH_MODEL,
     STORAGE_SOP_CLASSES,
     STORAGE_TRANSFER_SYNTAXES,
     VERIFICATION,
@@ -77,6 +76,12 @@ _RIGHTS: Final[Mapping[str, Rights]] = {
     "commit": Rights(
         may_store=False, may_query=False, may_retrieve=False, may_commit=True, move_destinations=None, issuer=""
     ),
+    "worklist": Rights(
+        may_store=False, may_query=False, may_retrieve=False, may_worklist=True, move_destinations=None, issuer=""
+    ),
+    "workitems": Rights(
+        may_store=False, may_query=False, may_retrieve=False, may_workitems=True, move_destinations=None, issuer=""
+    ),
 }
 _ANY_STORAGE: Final = next(iter(STORAGE_SOP_CLASSES))
 
@@ -130,15 +135,26 @@ def _network_services() -> str:
     return table(["Service", "SOP Class", "UID", "SCU", "SCP"], rows)
 
 
-_GROUPS: Final = ("Verification", "Storage commitment", "Query", "Retrieve")
+_GROUPS: Final = (
+    "Verification",
+    "Storage commitment",
+    "Query",
+    "Retrieve",
+    "Modality worklist and performed steps",
+    "Work items",
+)
+_GROUP_OF_NEEDS: Final = {
+    Needs.NOTHING: "Verification",
+    Needs.COMMIT: "Storage commitment",
+    Needs.QUERY: "Query",
+    Needs.RETRIEVE: "Retrieve",
+    Needs.WORKLIST: "Modality worklist and performed steps",
+    Needs.WORKITEMS: "Work items",
+}
 
 
 def _group_of(uid: str) -> str:
-    if uid == VERIFICATION:
-        return "Verification"
-    if uid == STORAGE_COMMITMENT_PUSH_MODEL:
-        return "Storage commitment"
-    return "Query" if SERVICE_SOP_CLASSES[uid] is Needs.QUERY else "Retrieve"
+    return _GROUP_OF_NEEDS[SERVICE_SOP_CLASSES[uid]]
 
 
 def _storage_transfer_syntaxes() -> str:

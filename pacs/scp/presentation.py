@@ -27,6 +27,8 @@ from pacs.upper_layer.negotiation import Offer, RequestorRoles
 
 __all__ = [
     "MESSAGE_TRANSFER_SYNTAXES",
+    "MPPS",
+    "MPPS_RETRIEVE",
     "SERVICE_SOP_CLASSES",
     "STORAGE_COMMITMENT_PUSH_MODEL",
     "STORAGE_SOP_CLASSES",
@@ -42,6 +44,9 @@ ExtendedNegotiation = Callable[[str, bytes], bytes | None]
 
 VERIFICATION: Final = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL: Final = "1.2.840.10008.1.20.1"
+# Modality Performed Procedure Step, and its Retrieve SOP Class (PS3.4 F.7, F.8).
+MPPS: Final = "1.2.840.10008.3.1.2.3.3"
+MPPS_RETRIEVE: Final = "1.2.840.10008.3.1.2.3.4"
 
 _STANDARD_ROOT: Final = "1.2.840.10008."
 
@@ -61,6 +66,8 @@ SERVICE_SOP_CLASSES: Final[Mapping[str, Needs]] = MappingProxyType(
     {
         VERIFICATION: Needs.NOTHING,
         STORAGE_COMMITMENT_PUSH_MODEL: Needs.COMMIT,
+        MPPS: Needs.WORKLIST,
+        MPPS_RETRIEVE: Needs.WORKLIST,
         "1.2.840.10008.5.1.4.31": Needs.WORKLIST,  # Modality Worklist, FIND
         "1.2.840.10008.5.1.4.1.2.1.1": Needs.QUERY,  # Patient Root, FIND
         "1.2.840.10008.5.1.4.1.2.1.2": Needs.RETRIEVE,  # Patient Root, MOVE

@@ -12,15 +12,13 @@ References
 PS3.4 F.7 (MPPS SOP Class), F.8 (Retrieve SOP Class); PS3.7 10.1.2, 10.1.3, 10.1.5
 """
 
-from collections.abc import Callable
-from typing import Final
-
 from pydicom.uid import generate_uid
 
 from foundation import log
 from foundation.clock import Clock
 from foundation.database import Database
 from foundation.errors import Unavailable
+from pacs.scp.presentation import MPPS, MPPS_RETRIEVE
 from pacs.scp.services import Association, Context, Peer
 from pacs.status import Status
 from pacs.upper_layer.dimse import Command, CommandField, response
@@ -28,15 +26,6 @@ from pacs.worklist import mpps_store
 from pacs.worklist.attribute_list import UnreadableIdentifier, decode_attribute_list, encode_attribute_list
 from pacs.worklist.mpps_attributes import selected
 from pacs.worklist.mpps_store import Caller, StepRefused
-
-MPPS: Final = "1.2.840.10008.3.1.2.3.3"
-"""Modality Performed Procedure Step SOP Class; its instances are named by it in the Retrieve SOP Class too."""
-
-MPPS_RETRIEVE: Final = "1.2.840.10008.3.1.2.3.4"
-"""Modality Performed Procedure Step Retrieve SOP Class."""
-
-SOP_CLASSES: Final = (MPPS, MPPS_RETRIEVE)
-"""What this service answers."""
 
 
 class MppsService:
@@ -47,14 +36,11 @@ class MppsService:
     database : Database
         Keeps steps.
     clock : Clock
-    site_of : callable
-        Which hospital a calling AE stands in when its rights name none ('' when nobody knows).
     """
 
-    def __init__(self, database: Database, clock: Clock, *, site_of: Callable[[str], str] = lambda _aet: "") -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._site_of = site_of
 
     def handle(self, association: Association, context: Context, command: Command, dataset: bytes) -> None:
         """Answer one request."""
@@ -98,9 +84,7 @@ class MppsService:
         is_named = "affected_sop_instance_uid" in command and command.affected_sop_instance_uid != ""
         mpps_uid = command.affected_sop_instance_uid if is_named else str(generate_uid(prefix=None))
         with self._database.write(durable=True) as connection:
-            step = mpps_store.create(
-                connection, mpps_uid, attributes, self._caller(association.peer), self._clock.now()
-            )
+            step = mpps_store.create(connection, mpps_uid, attributes, _caller(association.peer), self._clock.now())
         log.info(
             "performed_step_created",
             calling_aet=step.calling_aet,
@@ -113,7 +97,7 @@ class MppsService:
 
     def _set(self, association: Association, context: Context, command: Command, dataset: bytes) -> None:
         said = decode_attribute_list(dataset, context.transfer_syntax)
-        caller = self._caller(association.peer)
+        caller = _caller(association.peer)
         with self._database.write(durable=True) as connection:
             changed = mpps_store.change(connection, command.requested_sop_instance_uid, said, caller, self._clock.now())
         log.info("performed_step_changed", calling_aet=caller.calling_aet, state=changed.step.state.value)
@@ -124,7 +108,7 @@ class MppsService:
         )
 
     def _get(self, association: Association, context: Context, command: Command) -> None:
-        caller = self._caller(association.peer)
+        caller = _caller(association.peer)
         with self._database.read() as connection:
             attributes = mpps_store.attributes_of(connection, command.requested_sop_instance_uid, caller)
         found, missing = selected(attributes, command.attribute_identifier_list)
@@ -139,13 +123,6 @@ class MppsService:
             encode_attribute_list(found, context.transfer_syntax) if found else None,
         )
 
-    def _caller(self, peer: Peer) -> Caller:
-        return Caller(
-            calling_aet=peer.calling_aet,
-            site_id=peer.rights.site or self._site_of(peer.calling_aet),
-            issuer=peer.rights.issuer,
-        )
-
     def _fail(self, association: Association, context: Context, command: Command, status: Status, comment: str) -> None:
         log.warning(
             "performed_step_refused",
@@ -154,6 +131,10 @@ class MppsService:
             reason=comment,
         )
         association.send(context.context_id, response(command, status, error_comment=comment or None))
+
+
+def _caller(peer: Peer) -> Caller:
+    return Caller(calling_aet=peer.calling_aet, site_id=peer.rights.site, issuer=peer.rights.issuer)
 
 
 def _refusal(association: Association, context: Context, command: Command) -> Status | None:

@@ -52,9 +52,10 @@ from tests.architecture.sources import ROOT
 
 STATEMENT = ROOT / "docs" / "conformance.md"
 EVERYTHING = Rights(
-    may_store=True, may_query=True, may_retrieve=True, may_commit=True, move_destinations=None, issuer="NORTH"
-)
-NOTHING = replace(EVERYTHING, may_store=False, may_query=False, may_retrieve=False, may_commit=False)
+    may_store=True, may_query=True, may_retrieve=True, may_commit=True, may_worklist=True, may_workitems=True,
+    move_destinations=None, issuer="NORTH",
+)  # fmt: skip
+NOTHING = Rights(may_store=False, may_query=False, may_retrieve=False, move_destinations=None, issuer="NORTH")
 POLICY = PresentationPolicy(private_sop_classes=[])
 
 
@@ -343,7 +344,7 @@ def test_what_the_registry_has_and_the_statement_has_not_is_refused() -> None:
 
 def test_each_service_needs_the_right_that_the_statement_names_and_no_other() -> None:
     rows = the_table("7.2.1.4", caption="Rights and abstract syntaxes").records()
-    every_right = ("store", "query", "retrieve", "commit")
+    every_right = ("store", "query", "retrieve", "commit", "worklist", "workitems")
     checked = 0
     for row in rows:
         uid = "1.2.840.10008.5.1.4.1.1.2" if row["UID"] == "Annex A.1" else row["UID"]
@@ -451,7 +452,13 @@ def test_every_status_is_listed_with_its_meaning_and_where_it_is_defined() -> No
 
 
 def test_a_status_that_a_service_answers_is_in_the_table_of_that_service() -> None:
-    sections = {"C-STORE": "7.3.2.5", "N-ACTION": "7.3.2.6", "C-FIND": "7.3.2.7", "C-MOVE and C-GET": "7.3.2.7"}
+    sections = {
+        "C-STORE": "7.3.2.5",
+        "N-ACTION": "7.3.2.6",
+        "C-FIND": "7.3.2.7",
+        "C-MOVE and C-GET": "7.3.2.7",
+        "N-CREATE, N-SET and N-GET of MPPS": "7.3.2.8",
+    }
     everywhere = the_table("7.3.2.10").records()
     for service, section in sections.items():
         of_service = the_table(section, caption=f"Status codes of {service} as SCP").records()

@@ -115,8 +115,9 @@ def test_storage_takes_no_encoding_that_leaves_pixels_elsewhere(uid: str) -> Non
 
 def test_queries_and_commitment_are_never_compressed_images() -> None:
     everything = Rights(
-        may_store=True, may_query=True, may_retrieve=True, may_commit=True, move_destinations=None, issuer=""
-    )
+        may_store=True, may_query=True, may_retrieve=True, may_commit=True, may_worklist=True, may_workitems=True,
+        move_destinations=None, issuer="",
+    )  # fmt: skip
 
     for uid in SERVICE_SOP_CLASSES:
         assert set(POLICY.transfer_syntaxes_for(uid, everything)) == set(MESSAGE_TRANSFER_SYNTAXES)
@@ -135,7 +136,13 @@ def test_the_service_sop_classes_are_those_of_the_registry() -> None:
 
 @pytest.mark.parametrize(
     ("granted", "needs"),
-    [(QUERY, Needs.QUERY), (RETRIEVE, Needs.RETRIEVE), (COMMIT, Needs.COMMIT)],
+    [
+        (QUERY, Needs.QUERY),
+        (RETRIEVE, Needs.RETRIEVE),
+        (COMMIT, Needs.COMMIT),
+        (dataclasses.replace(NOTHING, may_worklist=True), Needs.WORKLIST),
+        (dataclasses.replace(NOTHING, may_workitems=True), Needs.WORKITEMS),
+    ],
 )
 def test_a_service_is_offered_only_with_its_right(granted: Rights, needs: Needs) -> None:
     offered = {uid for uid in SERVICE_SOP_CLASSES if POLICY.transfer_syntaxes_for(uid, granted)}
