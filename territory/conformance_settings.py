@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from territory import settings_checks, settings_messages, settings_model
 from territory.conformance_markdown import code, seconds, size, table, text
+from territory.settings_hl7 import Hl7, Hl7Destination, Hl7Sender
 from territory.settings_model import (
     Archive,
     Dicom,
@@ -53,6 +54,9 @@ TABLES: Final[Mapping[str, type[Any]]] = {
     "destinations": Destination,
     "routes": Route,
     "watched_sites": WatchedSite,
+    "hl7": Hl7,
+    "hl7.senders": Hl7Sender,
+    "hl7.destinations": Hl7Destination,
 }
 """The tables of a settings file, and what reads them."""
 

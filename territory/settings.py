@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 
 from territory import settings_checks, settings_reader
 from territory import settings_messages as messages
+from territory.settings_hl7 import Hl7, Hl7Destination, Hl7Sender
 from territory.settings_model import (
     LOOPBACK,
     Archive,
@@ -49,6 +50,9 @@ __all__ = [
     "Destination",
     "Dicom",
     "Duplicates",
+    "Hl7",
+    "Hl7Destination",
+    "Hl7Sender",
     "Http",
     "InvalidSettings",
     "Limits",
@@ -127,7 +131,7 @@ def parse(toml: bytes, *, source: str, environment: Mapping[str, str]) -> Settin
 def _read_root(root: dict[str, Any], problems: list[Problem]) -> Settings | None:
     read = settings_reader.read_table
     settings_reader.refuse_unknown(
-        root, known=["archive", "dicom", "http", "oncall", "peers", *_ROUTING_TABLES], key="", problems=problems
+        root, known=["archive", "dicom", "hl7", "http", "oncall", "peers", *_ROUTING_TABLES], key="", problems=problems
     )
     archive = read(Archive, root.get("archive", {}), key="archive", problems=problems)
     dicom = _read_dicom(root.get("dicom", {}), problems)
@@ -135,9 +139,10 @@ def _read_root(root: dict[str, Any], problems: list[Problem]) -> Settings | None
     oncall = _read_oncall(root.get("oncall", {}), problems)
     peers = _read_peers(root.get("peers", []), problems)
     routing = _read_routing(root, problems)
+    hl7 = _read_hl7(root["hl7"], problems) if "hl7" in root else None
     if archive is None or dicom is None or http is None or oncall is None or peers is None or routing is None:
         return None
-    return Settings(archive=archive, dicom=dicom, http=http, oncall=oncall, peers=peers, **routing)
+    return Settings(archive=archive, dicom=dicom, http=http, oncall=oncall, peers=peers, hl7=hl7, **routing)
 
 
 def _read_dicom(table: Any, problems: list[Problem]) -> Dicom | None:
@@ -169,6 +174,16 @@ def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
     )
     tables: dict[str, object] = {"email": email, "web": web, "delivery": delivery, "time_stamps": stamps}
     return read(Oncall, table, key="oncall", problems=problems, tables=tables)
+
+
+def _read_hl7(table: Any, problems: list[Problem]) -> Hl7 | None:
+    if not isinstance(table, dict):
+        problems.append(Problem(key="hl7", message=messages.TABLE_WANTED))
+        return None
+    senders = _read_entries(Hl7Sender, table.get("senders", []), "hl7.senders", problems)
+    destinations = _read_entries(Hl7Destination, table.get("destinations", []), "hl7.destinations", problems)
+    tables: dict[str, object] = {"senders": senders or (), "destinations": destinations or ()}
+    return settings_reader.read_table(Hl7, table, key="hl7", problems=problems, tables=tables)
 
 
 def _read_routing(root: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
@@ -205,6 +220,7 @@ def open_loopback(
     workers: int | None = None,
     peers: Sequence[str] = (),
     oncall_port: int | None = None,
+    hl7_port: int | None = None,
 ) -> Settings:
     """Return the demonstration configuration: open to any calling AE, on 127.0.0.1 only.
 
@@ -216,6 +232,8 @@ def open_loopback(
         ``AET=HOST:PORT`` of each move destination.
     oncall_port : int, optional
         Of the on-call pages and interface; none without it.
+    hl7_port : int, optional
+        Of HL7 messages, of whatever application names a site of the directory as its facility; none without it.
 
     Raises
     ------
@@ -227,13 +245,15 @@ def open_loopback(
         "aet": [aet], "host": LOOPBACK, "port": dicom_port, "workers": 0 if workers is None else workers,
         "storage": {"private_sop_classes": ["*"]},
     }  # fmt: skip
-    root = {
+    root: dict[str, Any] = {
         "archive": {"data_dir": str(data.absolute())},
         "dicom": dicom,
         "http": {"host": LOOPBACK, "port": http_port},
         "oncall": {} if oncall_port is None else {"web": {"host": LOOPBACK, "port": oncall_port}},
         "peers": [entry for peer in peers if (entry := _peer_argument(peer, problems)) is not None],
     }
+    if hl7_port is not None:
+        root["hl7"] = {"host": LOOPBACK, "port": hl7_port}
     settings = _read_root(root, problems)
     if settings is not None:
         problems += settings_checks.check(settings)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from territory import settings_messages as messages
+from territory.settings_hl7 import Hl7, Hl7Sender
 from territory.settings_model import DATABASE_PASSWORD_VARIABLE, LOOPBACK, Peer, Right, Secret, Settings
 from territory.settings_reader import Network, Problem
 from territory.settings_routing import Destination
@@ -35,6 +36,7 @@ def check(settings: Settings) -> list[Problem]:
             for key, message in _check_peer(settings, peer, position)
         ),
         *_check_routing(settings),
+        *_check_hl7(settings),
     ]
 
 
@@ -50,6 +52,9 @@ def _check_dicom(settings: Settings) -> Iterator[Problem]:
     listeners = [("dicom.tls.port", dicom.tls.port)] if dicom.tls else []
     if settings.oncall.web is not None:
         listeners.append(("oncall.web.port", settings.oncall.web.port))
+    if settings.hl7 is not None:
+        listeners += [("hl7.port", settings.hl7.port)] if settings.hl7.accept_without_tls else []
+        listeners += [("hl7.tls_port", settings.hl7.tls_port)] if settings.hl7.tls_port is not None else []
     for key, port in [*listeners, ("http.port", settings.http.port)]:
         if port in taken:
             yield Problem(key=key, message=messages.PORT_TAKEN.format(other=taken[port]))
@@ -70,6 +75,45 @@ def _check_oncall(settings: Settings) -> Iterator[Problem]:
     stamps = oncall.time_stamps
     if stamps is not None and not stamps.url.startswith(("https://", "http://")):
         yield Problem(key="oncall.time_stamps.url", message=messages.HTTP_URL_WANTED)
+
+
+def _check_hl7(settings: Settings) -> Iterator[Problem]:
+    hl7 = settings.hl7
+    if hl7 is None:
+        return
+    if not hl7.accept_without_tls and hl7.tls_port is None:
+        yield Problem(key="hl7.accept_without_tls", message=messages.HL7_NO_LISTENER)
+    if hl7.tls_port is not None and settings.dicom.tls is None:
+        yield Problem(key="hl7.tls_port", message=messages.HL7_TLS_UNAVAILABLE)
+    for position, sender in enumerate(hl7.senders, start=1):
+        for key, message in _check_hl7_sender(hl7, sender, position):
+            yield Problem(key=f"hl7.senders[{position}].{key}", message=message)
+    for position, destination in enumerate(hl7.destinations, start=1):
+        key = f"hl7.destinations[{position}]"
+        if any(other.name == destination.name for other in hl7.destinations[: position - 1]):
+            yield Problem(key=f"{key}.name", message=messages.HL7_DESTINATION_TWICE.format(name=destination.name))
+        if destination.tls and settings.dicom.tls is None:
+            yield Problem(key=f"{key}.tls", message=messages.HL7_TLS_UNAVAILABLE)
+        if destination.sends and not destination.site:
+            yield Problem(key=f"{key}.sends", message=messages.HL7_SENDS_WITHOUT_SITE)
+
+
+def _check_hl7_sender(hl7: Hl7, sender: Hl7Sender, position: int) -> Iterator[tuple[str, str]]:
+    earlier = ((other.application, other.facility) for other in hl7.senders[: position - 1])
+    if (sender.application, sender.facility) in earlier:
+        yield "application", messages.HL7_SENDER_TWICE.format(application=sender.application)
+    if not sender.application:
+        yield "application", messages.HL7_SENDER_NAMELESS
+    if not sender.site:
+        yield "site", messages.HL7_SITE_MISSING
+    if not sender.addresses:
+        yield "addresses", messages.HL7_ADDRESSES_MISSING
+    if sender.tls and hl7.tls_port is None:
+        yield "tls", messages.HL7_SENDER_TLS_UNAVAILABLE
+    if not sender.tls and not hl7.accept_without_tls:
+        yield "tls", messages.HL7_SENDER_PLAIN_UNAVAILABLE
+    if sender.certificate_names and not sender.tls:
+        yield "certificate_names", messages.PEER_CERTIFICATE_WITHOUT_TLS
 
 
 def _check_peer(settings: Settings, peer: Peer, position: int) -> Iterator[tuple[str, str]]:

@@ -82,6 +82,18 @@ ROUTE_PLAIN_ALLOWED: Final = "means nothing without `url`"
 ROUTE_PASSWORD_WITHOUT_NAME: Final = "give `username` and `password_file` together, and no `token_file` then"
 PEER_UNCALLABLE: Final = "{aet} is no peer that has `host` and `port`; add them to [[peers]]"
 
+HL7_CHARACTER_SET_WANTED: Final = "must be a character set of table 0211 that MLLP can frame: {known}"
+HL7_NO_LISTENER: Final = "nothing would listen: set it to true or give `tls_port`"
+HL7_TLS_UNAVAILABLE: Final = "needs [dicom.tls] with certificate, key and CA files: a node has one identity"
+HL7_SENDER_TWICE: Final = "{application} is configured twice for the same facility; keep one entry"
+HL7_SENDER_PLAIN_UNAVAILABLE: Final = "must be true, because hl7.accept_without_tls is false"
+HL7_SENDER_TLS_UNAVAILABLE: Final = "needs `tls_port` in [hl7]"
+HL7_SENDER_NAMELESS: Final = "must not be empty: it is what MSH-3 of its messages says"
+HL7_SITE_MISSING: Final = "must name the site whose orders and patients it speaks of, as the on-call directory calls it"
+HL7_ADDRESSES_MISSING: Final = "must list the addresses or networks that it calls from"
+HL7_DESTINATION_TWICE: Final = "{name} is configured twice; keep one entry"
+HL7_SENDS_WITHOUT_SITE: Final = "needs `site`: it is sent what happens to the orders of that site"
+
 PEER_ARGUMENT: Final = "{text!r} is not AET=HOST:PORT"
 OPEN_LOOPBACK_NOTICE: Final = (
     "OPEN ON LOOPBACK: any calling AE title may store, query, retrieve, commit and work from worklists; "

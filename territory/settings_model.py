@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from foundation.database import sqlite_url
 from territory import settings_messages as messages
+from territory.settings_hl7 import Hl7
 from territory.settings_reader import (
     Invalid,
     Network,
@@ -312,6 +313,7 @@ class Settings:
     destinations: tuple[Destination, ...] = ()
     routes: tuple[Route, ...] = ()
     watched_sites: tuple[WatchedSite, ...] = ()
+    hl7: Hl7 | None = None
     is_open_loopback: bool = False
     database_password: Secret | None = None
     key_password: Secret | None = None

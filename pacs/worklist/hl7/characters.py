@@ -18,7 +18,7 @@ from foundation.errors import PeerError
 ASCII: Final = "ASCII"
 """What a message without MSH-18 is in, unless the settings know better of its sender."""
 
-CODECS: Final = {
+_TABLE_0211: Final = {
     "ASCII": "ascii",
     "8859/1": "iso8859-1",
     "8859/2": "iso8859-2",
@@ -31,6 +31,12 @@ CODECS: Final = {
     "8859/9": "iso8859-9",
     "8859/15": "iso8859-15",
     "UNICODE UTF-8": "utf-8",
+}
+TABLE_NAMES: Final = tuple(_TABLE_0211)
+"""The names of table 0211 that are taken: what can be framed by MLLP and has a codec. UTF-16 and UTF-32 cannot."""
+
+CODECS: Final = {
+    **_TABLE_0211,
     # Not in the table, and what many systems write.
     "UTF-8": "utf-8",
     "UNICODE": "utf-8",
@@ -38,8 +44,7 @@ CODECS: Final = {
     "ISO-8859-1": "iso8859-1",
     "ISO-8859-15": "iso8859-15",
 }
-"""Table 0211 as far as it can be framed by MLLP and has a codec, and a few names that are not in it, by name in upper
-case. UTF-16 and UTF-32 cannot be framed."""
+"""Python's codecs by the name in MSH-18, in upper case."""
 
 
 class UnknownCharacterSet(PeerError):

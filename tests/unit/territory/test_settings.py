@@ -303,11 +303,15 @@ def test_the_example_is_a_file_that_can_be_used() -> None:
     assert [peer.aet for peer in settings.peers] == ["CT1_NORTH", "READING_ROOM"]
 
 
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))
+
+
 def table_of(root: Any, name: str) -> dict[str, Any]:
     for part in name.split("."):
         root = root[part]
     table = root[0] if isinstance(root, list) else root
-    return {key: value for key, value in table.items() if not isinstance(value, dict)}
+    return {key: value for key, value in table.items() if not _holds_tables(value)}
 
 
 @pytest.mark.parametrize("table", TABLES)
