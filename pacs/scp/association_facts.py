@@ -4,8 +4,8 @@ For: gathering which studies an association stored, and stating its end (``assoc
 for: what follows from it (`oncall` decides), or the association's line in the log.
 
 Invariants: nothing is written for an image; the fact is stated after all images of the association are found, so that
-whoever reads the outbox in order hears of them first; a fact that cannot be stated is logged and lost, because those who
-wait for it have a quiet period beside it.
+whoever reads the outbox in order hears of them first; a fact that cannot be stated is logged and lost: those who wait
+for it have a quiet period beside it.
 
 Source: PS3.8 9.3 (A-RELEASE and A-ABORT).
 """
