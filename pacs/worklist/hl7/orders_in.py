@@ -67,6 +67,8 @@ class OrderSaid:
         OBR-4.1 when it is one of the ANS's, else ''.
     wanted_by : datetime or None
         Until when an answer is wished (emergency extension).
+    is_time_said : bool
+        The message says when the exam is to be; else the order's time is when the message came.
     """
 
     group: OrderGroup
@@ -77,6 +79,7 @@ class OrderSaid:
     motive: str = ""
     procedure: str = ""
     wanted_by: datetime | None = None
+    is_time_said: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,12 +172,13 @@ class _Reader:
         procedure = _procedure(obr, seen)
         requester, rpps = _person(group.orc, 12) if group.orc.has(12) else _person(obr, 16)
         modality = self._modality(obr, ipc, seen)
+        scheduled_at = self._scheduled_at(group, obr)
         order = Order(
             order_id=said.order_id,
             site_id=self.sender.site_id,
             patient=_with_observations(patient, seen),
             modality=modality,
-            scheduled_at=self._scheduled_at(group, obr),
+            scheduled_at=scheduled_at or self.received_at,
             placer_order_number=placer,
             filler_order_number=group.orc.text(3) or obr.text(3),
             accession_number=self._accession_number(obr, ipc),
@@ -197,7 +201,8 @@ class _Reader:
         )
         if len(self.errors) > before:
             return None
-        return replace(said, order=order, wanted_by=self._instant(seen.text(Emergency.WANTED_BY)))
+        wanted_by = self._instant(seen.text(Emergency.WANTED_BY))
+        return replace(said, order=order, wanted_by=wanted_by, is_time_said=scheduled_at is not None)
 
     def _priority(self, group: OrderGroup, seen: Observations) -> OrderPriority:
         tq1, obr = first(group.segments, "TQ1"), group.obr
@@ -245,11 +250,11 @@ class _Reader:
             self._wrong(ipc, 9, ErrorCode.DATA_TYPE, "not an AE title (PS3.5 6.2)")
         return aet
 
-    def _scheduled_at(self, group: OrderGroup, obr: Segment) -> datetime:
+    def _scheduled_at(self, group: OrderGroup, obr: Segment) -> datetime | None:
         tq1 = first(group.segments, "TQ1")
         said = ["" if tq1 is None else tq1.text(7), obr.text(27, 4), group.orc.text(7, 4), obr.text(36)]
         found = (self._instant(one) for one in said if one)
-        return next((one for one in found if one is not None), self.received_at)
+        return next((one for one in found if one is not None), None)
 
     def _onset_at(self, seen: Observations) -> datetime | None:
         onset = self._instant(seen.text(Loinc.ONSET))

@@ -26,6 +26,9 @@ import hl7
 NULL: Final = '""'
 """What a sender writes to say that a value is to be deleted (HL7 2.5.1 2.5.3)."""
 
+Parts = tuple[str | tuple[str, ...], ...]
+"""Components of a field, each a text or its subcomponents; as `pacs.worklist.hl7.writing` takes them."""
+
 _TS: Final = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?P<minute>\d\d)?"
     r"(?:(?P<second>\d\d)(?:\.\d{1,4})?)?)?)?)?(?P<offset>[+-]\d{4})?"
@@ -59,10 +62,17 @@ class Segment:
         """Say whether the sender deletes this field's value."""
         return self.raw(field) == NULL
 
-    def whole(self, field: int, *, repetition: int = 1) -> str:
-        """Return a whole repetition as it was written, separators included, to be said again as it is."""
+    def value(self, field: int, *, repetition: int = 1) -> "Parts":
+        """Return a whole repetition, unescaped: its components, each a text or its subcomponents."""
         found = _part(self.fields, field, "")
-        return str(_part(found, repetition - 1, "" if repetition > 1 else found))
+        found = _part(found, repetition - 1, found if repetition == 1 else "")
+        if isinstance(found, str):
+            return (self.escapes.undone(found),)
+        return tuple(self._component(one) for one in found)
+
+    def _component(self, component: Any) -> str | tuple[str, ...]:
+        parts = [self.escapes.undone(str(one)) for one in ([component] if isinstance(component, str) else component)]
+        return parts[0] if len(parts) == 1 else tuple(parts)
 
     def joined(self, field: int) -> str:
         """Return a text field whose repetitions are its lines (FT, TX), unescaped."""

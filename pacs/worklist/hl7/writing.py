@@ -6,7 +6,8 @@ Invariants
 ----------
 * A value can hold anything: separators, escapes and line breaks in it are escaped, so that it stays one value.
 * What was put in is what any parser gets out; trailing empty fields and components are left out.
-* The bytes are what MSH-18 says. A text that ISO 8859-15 cannot hold makes the whole message UTF-8, and it says so.
+* The bytes are what MSH-18 says. A text that the destination's character set cannot hold makes the
+  whole message UTF-8, and it says so.
 
 References
 ----------
@@ -16,8 +17,9 @@ HL7 2.5.1 2.5 (segments), 2.7 (escapes), 2.15.9 (MSH), table 0211; ANS volet Té
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from enum import StrEnum
 from typing import Final
+
+from pacs.worklist.hl7 import characters
 
 Value = str | Sequence["Value"]
 """A text, or components (of a field) and subcomponents (of a component) in their order."""
@@ -32,14 +34,8 @@ _CONTROL: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 _SEPARATORS: Final = ("^", "&")
 
 
-class Charset(StrEnum):
-    """Table 0211: how a message is encoded (MSH-18); the two that the ANS allows."""
-
-    UTF_8 = "UNICODE UTF-8"
-    LATIN_9 = "8859/15"
-
-
-_CODECS: Final[Mapping[Charset, str]] = {Charset.UTF_8: "utf-8", Charset.LATIN_9: "iso8859-15"}
+UTF_8: Final = "UNICODE UTF-8"
+"""In MSH-18 (table 0211): holds every text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,14 +45,7 @@ class Repeated:
     values: tuple[Value, ...]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verbatim:
-    """A field as its sender wrote it, said again to the same sender; never built from anything else."""
-
-    text: str
-
-
-Field = Value | Repeated | Verbatim
+Field = Value | Repeated
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,16 +76,15 @@ class Header:
     zone: tzinfo = UTC
     profile: tuple[str, ...] = ()
     processing_id: str = "P"
-    charset: Charset = Charset.UTF_8
+    character_set: str = UTF_8
 
 
 def message(header: Header, segments: Sequence[str]) -> bytes:
     """Return a whole message: the header and `segments`, each ended by a carriage return."""
-    text = _text(header, header.charset, segments)
     try:
-        return text.encode(_CODECS[header.charset])
-    except UnicodeEncodeError:
-        return _text(header, Charset.UTF_8, segments).encode()
+        return characters.encode(_text(header, header.character_set, segments), header.character_set)
+    except characters.NotInCharacterSet:
+        return characters.encode(_text(header, UTF_8, segments), UTF_8)
 
 
 def segment(name: str, fields: Mapping[int, Field]) -> str:
@@ -107,8 +95,6 @@ def segment(name: str, fields: Mapping[int, Field]) -> str:
 
 def written(value: Field) -> str:
     """Return a field as it stands in a segment."""
-    if isinstance(value, Verbatim):
-        return value.text
     if isinstance(value, Repeated):
         return "~".join(_composed(one, 0) for one in value.values).rstrip("~")
     return _composed(value, 0)
@@ -131,7 +117,7 @@ def _composed(value: Value, depth: int) -> str:
     return separator.join(_composed(part, depth + 1) for part in value).rstrip(separator)
 
 
-def _text(header: Header, charset: Charset, segments: Sequence[str]) -> str:
+def _text(header: Header, character_set: str, segments: Sequence[str]) -> str:
     fields: dict[int, Field] = {
         2: header.sending_application,
         3: header.sending_facility,
@@ -143,9 +129,9 @@ def _text(header: Header, charset: Charset, segments: Sequence[str]) -> str:
         10: header.processing_id,
         11: VERSION,
         16: COUNTRY,
-        17: charset.value,
+        17: character_set,
         20: header.profile,
     }
     # MSH-1 is the separator itself: the numbers here are one less.
-    first = segment("MSH", {1: Verbatim(text="^~\\&"), **fields})
+    first = segment("MSH", fields).replace("MSH|", "MSH|^~\\&", 1)
     return "".join(f"{one}\r" for one in (first, *segments))
