@@ -43,12 +43,15 @@ DELIVERY_POINTS: Final = ("delivery.leased", "delivery.made", "delivery.handed_o
 # and not recorded.
 HL7_POINTS: Final = ("hl7.committed", "hl7.sending", "hl7.answered")
 
+# Those of forwarding: an item is leased, the destination has answered and nothing is recorded, it is recorded.
+ROUTING_POINTS: Final = ("routing.leased", "routing.answered", "routing.recorded")
+
 
 def _armed() -> tuple[str | None, int]:
     point, _, count = os.environ.get(ENVIRONMENT_VARIABLE, "").partition(":")
     if not point:
         return None, 0
-    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *REPORT_POINTS, *DELIVERY_POINTS, *HL7_POINTS)
+    known = (*POINTS, *MESSAGE_POINTS, *ENGINE_POINTS, *REPORT_POINTS, *DELIVERY_POINTS, *HL7_POINTS, *ROUTING_POINTS)
     if point not in known:
         raise ValueError(f"{ENVIRONMENT_VARIABLE} names no fault point: {point}; known: {', '.join(known)}")
     return point, int(count or 1)

@@ -66,6 +66,9 @@ class Hours:
         return (today in self.days and minute >= self.begin_min) or (yesterday in self.days and minute < self.end_min)
 
 
+ALWAYS: Final = Hours()
+
+
 def parse_hours(window: str, days: frozenset[Weekday] = frozenset()) -> Hours:
     """Return the hours that a text such as ``18:00-08:00`` means; ``""`` is all day, no days are all days.
 
