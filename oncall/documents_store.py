@@ -1,7 +1,7 @@
 """What people edit, kept by version: the newest published one is in force, older ones explain old decisions.
 
-For: directory, roster and report template documents in ``oncall_document``. Not for: their meaning; a body is
-a canonical JSON text.
+For: directory, roster, report template and exam protocol documents in ``oncall_document``. Not for: their meaning; a
+body is a canonical JSON text.
 
 Invariants: a version is written once and never changed or deleted; of one kind, publication times only grow, so
 "in force at T" has one answer; publishing the same text under the same version again changes nothing.
@@ -33,6 +33,7 @@ class DocumentKind(StrEnum):
     DIRECTORY = "directory"
     ROSTER = "roster"
     TEMPLATE = "template"
+    PROTOCOL = "protocol"
 
 
 class NothingPublished(Unavailable):

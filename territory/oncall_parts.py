@@ -14,7 +14,7 @@ from foundation.clock import Clock, SteadyClock, SystemClock
 from foundation.database import Database, DatabaseAway
 from foundation.instants import instant_of_us
 from oncall import recall_store
-from oncall.case.intake import StudyDescription
+from oncall.case.intake_values import StudyDescription
 from oncall.case.regions import StudyKey
 from oncall.channels.console import ConsoleChannel
 from oncall.channels.email import Security, SmtpChannel, SmtpRelay
@@ -39,8 +39,11 @@ from oncall.report.signing import Ed25519Keys
 from oncall.report.time_stamping import TimeStamping
 from oncall.schema import oncall_case_event, oncall_message_event
 from oncall.strict_json import parse
+from pacs.archive.reader import PackReader
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
+from storage_tiers.local_packs import LocalPacks
+from territory.bootstrap import journal_directory
 from territory.case_subjects import IndexSubjects
 from territory.follower_parts import make_followers
 from territory.listening import open_port
@@ -55,6 +58,7 @@ from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
 from territory.patient_keys import patient_key
+from territory.performed_facts import ArchivePerformed
 from territory.report_facts import IndexFacts
 from territory.report_parts import make_delivery, make_documents
 from territory.seen_studies import IndexSeen
@@ -92,6 +96,8 @@ class OncallParts:
         desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
         self._web = _web(settings, desk, self._rooms(settings, desk, secret), secret)
         self._describer = IndexDescriber(self._database, secret)
+        packs = LocalPacks(journal_directory(settings.archive.data_dir))
+        self._performed = ArchivePerformed(self._database, PackReader(packs), self._clock)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
         self._delivery = make_delivery(
             settings, self._database, _channels(settings), self._clock,
@@ -193,6 +199,8 @@ class OncallParts:
             return
         now = self._clock.now()
         self._engine.take_outbox(now, self._describer)
+        self._engine.take_protocol_news(now, self._performed)
+        self._engine.compare_finished(now, self._performed)
         if self._engine.run_due(now):
             self._dispatcher.wake()
         self._tell_cases()

@@ -225,12 +225,27 @@ def triage(
 
 
 def send_protocol(
-    case: Case, context: Context, *, author: PersonId, protocol_id: str, text: str | None = None
+    case: Case,
+    context: Context,
+    *,
+    author: PersonId,
+    protocol_id: str,
+    text: str | None = None,
+    asked: Mapping[str, Any] | None = None,
+    reason: str | None = None,
 ) -> Facts:
-    """Answer the request with a protocol (ANS flux 3, OK), or supersede the one that was sent."""
-    version = case.protocol.version + 1 if case.protocol.sent_at is not None else max(1, case.protocol.version)
-    kind = E.PROTOCOL_SENT if case.protocol.sent_at is None else E.PROTOCOL_SUPERSEDED
-    return say(case, context, kind, version=version, author=author, protocol_id=protocol_id, text=text)
+    """Answer the request with a protocol (ANS flux 3, OK), or supersede the one that was sent.
+
+    `asked` is the protocol as `oncall.protocol.payload` writes it; without it there is only `text`. `reason` is why it
+    supersedes the one before.
+    """
+    is_first = case.protocol.sent_at is None
+    version = max(1, case.protocol.version) if is_first else case.protocol.version + 1
+    kind = E.PROTOCOL_SENT if is_first else E.PROTOCOL_SUPERSEDED
+    return say(
+        case, context, kind, version=version, author=author, protocol_id=protocol_id, text=text, protocol=asked,
+        reason=None if is_first else reason,
+    )  # fmt: skip
 
 
 def acknowledge_protocol(case: Case, context: Context, *, version: int, radiographer: str) -> Facts:

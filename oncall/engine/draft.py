@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from foundation.errors import Refused
+from foundation.outbox import OutboxEvent
 from oncall.case.commands import Context
 from oncall.case.event import CaseId, Event, Fact, chained
 from oncall.case.log import append_to
@@ -120,6 +121,15 @@ class Draft:
     def log_of(self, case_id: CaseId) -> Sequence[Event]:
         """Return the committed log of a case."""
         return self._store.events_of(case_id)
+
+    def stated(self, consumer: str, topics: Sequence[str]) -> tuple[int, Sequence[OutboxEvent]]:
+        """Return how far a consumer of the outbox has come, and what was stated after that, at most a read's worth."""
+        position = self._store.cursor(consumer)
+        return position, self._store.stated_after(position, topics)
+
+    def case_of_study(self, study: StudyKey) -> CaseId | None:
+        """Return which case a study belongs to now."""
+        return self._store.case_of_study(study)
 
     def versions_of(self, case_id: CaseId) -> tuple[SignedVersion, ...]:
         """Return the signed versions of a case's report, the first one first.

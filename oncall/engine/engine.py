@@ -25,7 +25,7 @@ from foundation.faults import reach
 from oncall.case import commands, commands_report
 from oncall.case.commands import Context, Facts, NewRequest
 from oncall.case.event import SYSTEM, Actor, CaseId, Event, Fact, uuid7
-from oncall.case.intake import StudyDescriber
+from oncall.case.intake_values import StudyDescriber
 from oncall.case.matching import Match
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
@@ -54,6 +54,7 @@ from oncall.engine.duty import DutyType
 from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
+from oncall.engine.protocols import Protocols
 from oncall.engine.reporting import Reports, tell_of_identities
 from oncall.engine.second_readings import SecondReadings
 from oncall.notify import Sender
@@ -95,7 +96,7 @@ Command = Callable[[Case, Context], Facts]
 """What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
 
 
-class Engine(CriticalResults, Reports, DeliveryTelling, ImageCompleteness, SecondReadings):
+class Engine(CriticalResults, Reports, DeliveryTelling, ImageCompleteness, Protocols, SecondReadings):
     """Decides and commits on one store.
 
     Parameters
@@ -128,6 +129,7 @@ class Engine(CriticalResults, Reports, DeliveryTelling, ImageCompleteness, Secon
         self._new_event_id = new_event_id
         self._night = Night()
         self._is_started = False
+        self._compared = set()
 
     # Commands
 

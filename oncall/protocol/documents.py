@@ -29,6 +29,8 @@ WORDS_MAX: Final = 40
 INDICATIONS_MAX: Final = 40
 _TEXT_CHARACTERS_MAX: Final = 2_000
 _CODE_CHARACTERS_MAX: Final = 64
+# With the language, what names a document that is published (`oncall.documents_store`).
+_NAME_CHARACTERS_MAX: Final = 28
 # What a scanner of the next decades can be told: limits that only a slip of the pen exceeds.
 _DELAY_S_MAX: Final = 3_600
 _COVERAGE_MM_MAX: Final = 2_500
@@ -186,7 +188,7 @@ def _defects(protocol: Protocol) -> list[str]:
 
 
 def _name(value: Value) -> str:
-    text = value.text(characters_max=20)
+    text = value.text(characters_max=_NAME_CHARACTERS_MAX)
     if not text.isascii() or not text.replace("-", "").replace(".", "").replace("_", "").isalnum():
         raise value.wrong("letters of ASCII, digits, '-', '_' and '.' are wanted")
     return text
