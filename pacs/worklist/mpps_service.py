@@ -134,7 +134,7 @@ class MppsService:
 
 
 def _caller(peer: Peer) -> Caller:
-    return Caller(calling_aet=peer.calling_aet, site_id=peer.rights.site, issuer=peer.rights.issuer)
+    return Caller(calling_aet=peer.calling_aet, site_id=peer.rights.site)
 
 
 def _refusal(association: Association, context: Context, command: Command) -> Status | None:

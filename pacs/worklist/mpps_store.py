@@ -67,11 +67,10 @@ class StepRefused(PeerError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caller:
-    """Who asks: a scanner and its hospital ('' when it has none); ``issuer`` is of Patient IDs that name none."""
+    """Who asks: a scanner and its hospital ('' when it has none)."""
 
     calling_aet: str
     site_id: str
-    issuer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,7 +154,7 @@ def change(connection: Connection, mpps_uid: str, said: Item, caller: Caller, no
         .where(performed_step.c.mpps_uid == mpps_uid)
         .values(state=outcome.value, attributes=json.dumps(to_json(new)), changed_at_us=microseconds(now))
     )
-    creator = Caller(calling_aet=row.calling_aet, site_id=row.site_id, issuer=caller.issuer)
+    creator = Caller(calling_aet=row.calling_aet, site_id=row.site_id)
     return Changed(step=_follow(connection, mpps_uid, new, creator, now), ignored=ignored)
 
 
@@ -257,13 +256,16 @@ def _ordered(connection: Connection, attributes: Item, caller: Caller) -> tuple[
     found: list[Order] = []
     others: list[Order] = []
     for order in named.values():
-        is_same = is_of_patient(order.patient, patient_id, issuer or caller.issuer)
+        is_same = is_of_patient(order.patient, patient_id, issuer)
         (found if is_same else others).append(order)
     return found, others
 
 
 def is_of_patient(patient: OrderPatient, patient_id: str, issuer: str) -> bool:
-    """Say whether a Patient ID at the scanner can be this patient's: what is not said contradicts nothing."""
+    """Say whether a Patient ID at the scanner can be this patient's: what is not said contradicts nothing.
+
+    A scanner that names no issuer means that of its hospital, which is the order's too.
+    """
     known = ((patient.patient_id, patient.issuer), *patient.other_ids)
     return not patient_id or any(
         patient_id == one and (not issuer or not its_issuer or issuer == its_issuer) for one, its_issuer in known

@@ -194,7 +194,7 @@ def test_the_same_patient_id_of_another_issuer_is_another_patient(database: Data
     asked = placed(database)
 
     assert create(database, created(asked, IssuerOfPatientID="FEURS")).is_of_another_patient
-    assert create(database, created(asked), "1.2.9", replace(CT1, issuer=asked.patient.issuer)).order_ids
+    assert create(database, created(asked, IssuerOfPatientID=asked.patient.issuer), "1.2.9").order_ids
 
 
 def test_a_step_sent_again_is_a_duplicate_and_changes_nothing(database: Database) -> None:
