@@ -1,7 +1,7 @@
 """What says that the images of an exam are complete: the kinds of evidence, how far each is trusted, and the values.
 
-For: the words (`EvidenceKind`, `Confidence`) and one piece of evidence as a case keeps it. Not for: what follows from it
-(`oncall.case.completeness`), or where it comes from (`oncall.case.intake`, `oncall.engine.completeness`).
+For: the words (`EvidenceKind`, `Confidence`) and one piece of evidence as a case keeps it. Not for: what follows from
+it (`oncall.case.completeness`), or where it comes from (`oncall.case.intake`, `oncall.engine.completeness`).
 
 Invariants: a case keeps one piece of each kind and source, so that what is said twice counts once; the strength of a
 kind is its place in `EvidenceKind`, strongest first, and nothing else.

@@ -15,8 +15,9 @@ from typing import Final
 from foundation import log
 from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId
-from oncall.case.intake import CONSUMER, TOPICS, Grade, Intake, IntakeResult, StudyDescriber
+from oncall.case.intake import CONSUMER, TOPICS, Intake
 from oncall.case.intake_policy import EmergencyRule
+from oncall.case.intake_values import Grade, IntakeResult, StudyDescriber
 from oncall.case.regions import StudyKey
 from oncall.case.state import Case
 from oncall.case.unclaimed import UnclaimedStudy

@@ -25,7 +25,7 @@ from foundation.outbox import OutboxEvent
 from oncall.case import commands
 from oncall.case.commands import Context
 from oncall.case.event import Actor, CaseId
-from oncall.case.intake import StudyDescription
+from oncall.case.intake_values import StudyDescription
 from oncall.case.log import body_of, verify_chain
 from oncall.case.regions import IdentityState, ImagesState, StudyKey
 from oncall.case.state import Case, fold

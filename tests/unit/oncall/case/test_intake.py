@@ -14,18 +14,11 @@ from foundation.errors import Unavailable
 from foundation.instants import microseconds
 from foundation.outbox import OutboxEvent
 from oncall.case import commands as ask
+from oncall.case.completeness import due_images, next_look_at
 from oncall.case.event import CaseId
-from oncall.case.intake import (
-    CONSUMER,
-    TOPICS,
-    Grade,
-    Intake,
-    IntakeResult,
-    StudyDescription,
-    due_images,
-    next_look_at,
-)
+from oncall.case.intake import CONSUMER, TOPICS, Intake
 from oncall.case.intake_policy import EmergencyRule, IntakePolicy, OnCallHours, is_within, site_of
+from oncall.case.intake_values import Grade, IntakeResult, StudyDescription
 from oncall.case.log import MemoryCaseLog
 from oncall.case.regions import IdentityState, ImagesState, RequestState, StudyKey
 from oncall.case.sql_log import SqlCaseLog
