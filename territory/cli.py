@@ -36,6 +36,12 @@ _COMMAND_MODULES: Final = {
     "demo": "territory.demo",
 }
 
+STORIES: Final = (
+    *("loire", "form", "stalled", "silent", "shift-change", "images-first", "wrong-patient", "link-lost", "october"),
+    "all",
+)
+"""What ``demo --variant`` takes, by the names of `territory.rehearsal.variants`, which is not loaded for parsing."""
+
 _ONCALL_SUMMARY: Final = "Who is on call, gaps, import and export, swaps, simulated nights, plan blanc."
 
 _EPILOG: Final = """\
@@ -134,6 +140,9 @@ def _add_serve(commands: _Commands) -> None:
     command.add_argument(
         "--oncall-port", type=int, metavar="PORT", help="of the on-call pages and interface (default: none)"
     )
+    command.add_argument(
+        "--hl7-port", type=int, metavar="PORT", help="of HL7 messages by MLLP (default: as configured)"
+    )
     command.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per processor)")
     command.add_argument(
         "--peer",
@@ -178,6 +187,9 @@ def _add_demo(commands: _Commands) -> None:
     command.add_argument("--once", action="store_true", help="end when all was shown; exit code 0 if it worked")
     command.add_argument("--slices", type=int, default=250, help="images of each CT study (default: %(default)s)")
     command.add_argument("--pictures", type=Path, metavar="DIR", help="also write the README's pictures")
+    command.add_argument(
+        "--variant", choices=STORIES, metavar="NAME", help=f"play only this night of the story: {', '.join(STORIES)}"
+    )
 
 
 def _add_check_config(commands: _Commands) -> None:

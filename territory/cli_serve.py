@@ -11,7 +11,7 @@ from typing import Any
 from foundation import log
 from foundation.errors import Refused
 from territory import serve, settings_reader
-from territory.settings import InvalidSettings, OncallWeb, Problem, Settings, load, open_loopback
+from territory.settings import Hl7, InvalidSettings, OncallWeb, Problem, Settings, load, open_loopback
 from territory.settings_model import CONFIGURATION_NAME, WORKERS_MAX
 
 
@@ -46,6 +46,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
             workers=arguments.workers,
             peers=arguments.peer,
             oncall_port=arguments.oncall_port,
+            hl7_port=arguments.hl7_port,
         )
     if arguments.peer:
         raise Refused("--peer goes with --open-loopback; with a configuration, add the peer there under [[peers]]")
@@ -94,6 +95,11 @@ def _overridden(settings: Settings, arguments: argparse.Namespace) -> Settings:
         web = changed.oncall.web or OncallWeb()
         web = dataclasses.replace(web, port=read("oncall_port", settings_reader.port, web.port))
         changed = dataclasses.replace(changed, oncall=dataclasses.replace(changed.oncall, web=web))
+    if arguments.hl7_port is not None:
+        hl7 = changed.hl7 or Hl7()
+        changed = dataclasses.replace(
+            changed, hl7=dataclasses.replace(hl7, port=read("hl7_port", settings_reader.port, hl7.port))
+        )
     if problems:
         raise InvalidSettings("command line", problems)
     return changed

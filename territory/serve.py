@@ -1,8 +1,8 @@
 """One node's parent process, from an empty process to the last goodbye: the order in which things begin and end.
 
 Begin: lock the data directory, bind the ports, answer ``GET /health`` (503 with the reason), create missing tables,
-recover what a crash left, start maintenance and the on-call engine, then the workers. Only then may a peer connect.
-End: the workers, then the engine, then maintenance, then health, then the lock.
+recover what a crash left, start maintenance, the on-call engine and the interfaces, then the workers. Only then may a
+peer connect. End: the workers, then the interfaces and the engine, then maintenance, then health, then the lock.
 """
 
 import functools
@@ -20,10 +20,12 @@ from foundation.database import Database, DatabaseAway
 from foundation.errors import Refused, TelegardeError
 from territory import bootstrap
 from territory.health import Health, HealthServer
+from territory.interfaces_process import hl7_ports, interfaces_keeper
 from territory.listening import open_port
 from territory.maintenance import RECOVERY_LOOK_EVERY_S, Maintenance, OnRequest, PeriodicTask
 from territory.node_lock import NodeLock
-from territory.oncall_process import OncallKeeper
+from territory.oncall_process import oncall_keeper
+from territory.process_keeper import ProcessKeeper
 from territory.settings import Settings
 from territory.supervisor import Supervisor
 from territory.worker_table import WorkerTable
@@ -64,6 +66,7 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
     with ExitStack() as stack:
         stack.callback(lock.release)
         ports = [(stack.enter_context(listener), is_tls) for listener, is_tls in _dicom_ports(settings)]
+        interface_ports = [(stack.enter_context(listener), is_tls) for listener, is_tls in hl7_ports(settings)]
         http = open_port(settings.http.host, settings.http.port, setting="http.port (--http-port)")
         lock.describe({"http_host": settings.http.host, "http_port": settings.http.port, "aet": settings.dicom.aet[0]})
         table = WorkerTable.create(
@@ -89,10 +92,13 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         maintenance = Maintenance(tasks, stopping)
         maintenance.start()
         stack.callback(maintenance.stop)
-        oncall = OncallKeeper(settings, database)
-        oncall.start()
-        stack.callback(oncall.stop)
-        node_health.oncall = oncall
+        for name, keeper in (
+            ("oncall", oncall_keeper(settings, database)),
+            ("interfaces", interfaces_keeper(settings, interface_ports)),
+        ):
+            keeper.start()
+            stack.callback(keeper.stop)
+            node_health.kept[name] = keeper
         supervisor = Supervisor(
             settings=settings,
             table=table,
@@ -142,7 +148,7 @@ class NodeHealth:
         # Written by the main thread, read by others: assignments are atomic, and a reader sees the old or the new.
         self.phase = "starting"
         self.supervisor: Supervisor | None = None
-        self.oncall: OncallKeeper | None = None
+        self.kept: dict[str, ProcessKeeper] = {}
 
     def examine(self) -> Health:
         """Return the health now."""
@@ -169,7 +175,8 @@ class NodeHealth:
             "pid": os.getpid(),
             "open_loopback": self._settings.is_open_loopback,
             "free_bytes": free_bytes,
-            "oncall_pid": None if self.oncall is None else self.oncall.pid,
+            "oncall_pid": self._pid_of("oncall"),
+            "interfaces_pid": self._pid_of("interfaces"),
             "associations": sum(report.associations for report in reports),
             "workers": [
                 {
@@ -181,6 +188,10 @@ class NodeHealth:
                 for report in reports
             ],
         }
+
+    def _pid_of(self, name: str) -> int | None:
+        keeper = self.kept.get(name)
+        return None if keeper is None else keeper.pid
 
 
 def _free_bytes(settings: Settings) -> int:
