@@ -63,7 +63,7 @@ class Hl7Parts:
         context = server_context(settings) if any(is_tls for _, is_tls in sockets) else None
         self._listener = Listener(
             [ListeningSocket(sock=sock, tls=context if is_tls else None) for sock, is_tls in sockets],
-            Inbox(self._database, make_handler(settings, self._database), clock),
+            Inbox(self._database, make_handler(self._database, clock), clock),
             sender_rules(settings, self._database, clock),
             Bounds(
                 message_bytes_max=hl7.message_bytes_max,
