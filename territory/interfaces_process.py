@@ -8,7 +8,9 @@ import socket
 import sys
 from collections.abc import Sequence
 
-import pacs.worklist.hl7.schema  # noqa: F401  # adds its tables to those that a node creates
+import pacs.worklist.hl7.context_schema  # adds its tables to those that a node creates
+import pacs.worklist.hl7.schema  # adds its tables to those that a node creates
+import pacs.worklist.identity_schema  # noqa: F401  # adds its tables to those that a node creates
 from foundation.clock import Clock
 from territory import kept_process
 from territory.launch import Launch

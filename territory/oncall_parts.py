@@ -42,6 +42,7 @@ from oncall.strict_json import parse
 from pacs.archive.reader import PackReader
 from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
+from pacs.worklist import identity
 from storage_tiers.local_packs import LocalPacks
 from territory.bootstrap import journal_directory
 from territory.case_subjects import IndexSubjects
@@ -57,6 +58,7 @@ from territory.oncall_web.figures_room import FiguresRoom
 from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
+from territory.order_facts import IdentityFacts, OrderFacts
 from territory.patient_keys import patient_key
 from territory.performed_facts import ArchivePerformed
 from territory.report_facts import IndexFacts
@@ -96,6 +98,7 @@ class OncallParts:
         desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
         self._web = _web(settings, desk, self._rooms(settings, desk, secret), secret)
         self._describer = IndexDescriber(self._database, secret)
+        self._orders, self._identities = OrderFacts(self._database, secret), IdentityFacts(self._database, secret)
         packs = LocalPacks(journal_directory(settings.archive.data_dir))
         self._performed = ArchivePerformed(self._database, PackReader(packs), self._clock)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
@@ -198,6 +201,8 @@ class OncallParts:
         if not is_published(self._database):
             return
         now = self._clock.now()
+        self._engine.take_identities(now, self._identities)
+        self._engine.take_orders(now, self._orders)
         self._engine.take_outbox(now, self._describer)
         self._engine.take_protocol_news(now, self._performed)
         self._engine.compare_finished(now, self._performed)
@@ -256,9 +261,11 @@ class IndexDescriber:
                 .order_by(series.c.series_pk)
                 .limit(SERIES_LOOKED_AT_MAX)
             ).all()
+            # Who was merged into another patient is that patient, under whichever identifier the images come.
+            owner = identity.surviving(connection, row.issuer, row.patient_id or "")
         said = (text for part in parts for text in (part.body_part_examined, part.series_description))
         return StudyDescription(
-            patient_key=patient_key(self._secret, row.issuer, row.patient_id or ""),
+            patient_key=patient_key(self._secret, owner.issuer, owner.patient_id),
             accession_number=row.accession_number or "",
             body_part=next((part.body_part_examined for part in parts if part.body_part_examined), ""),
             words=tuple(text for text in (row.study_description, *said) if text),

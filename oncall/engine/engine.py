@@ -51,8 +51,10 @@ from oncall.engine.criticals import CriticalResults
 from oncall.engine.deliveries import DeliveryTelling
 from oncall.engine.draft import Draft, load
 from oncall.engine.duty import DutyType
+from oncall.engine.identities import Identities
 from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
+from oncall.engine.orders import Orders
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
 from oncall.engine.protocols import Protocols
 from oncall.engine.reporting import Reports, tell_of_identities
@@ -96,7 +98,16 @@ Command = Callable[[Case, Context], Facts]
 """What somebody asks of a case: a function of `oncall.case.commands` with its arguments."""
 
 
-class Engine(CriticalResults, Reports, DeliveryTelling, ImageCompleteness, Protocols, SecondReadings):
+class Engine(
+    CriticalResults,
+    DeliveryTelling,
+    Identities,
+    ImageCompleteness,
+    Orders,
+    Protocols,
+    Reports,
+    SecondReadings,
+):
     """Decides and commits on one store.
 
     Parameters

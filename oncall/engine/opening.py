@@ -57,6 +57,18 @@ def open_pre_alert(draft: Draft, case_id: CaseId, announced: NewRequest, context
     _more_urgent(draft, known)
 
 
+def say_again(draft: Draft, known: Case, request: NewRequest, context: Context) -> None:
+    """Say to an open case what its request says now; what is more urgent by it is paged about.
+
+    Raises
+    ------
+    Refused
+        If the case is closed.
+    """
+    draft.record(known.case_id, *commands.submit(known, request, context))
+    _more_urgent(draft, known)
+
+
 def _more_urgent(draft: Draft, before: Case) -> None:
     case = draft.case(before.case_id)
     if case.urgency < before.urgency:

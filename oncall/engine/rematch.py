@@ -78,14 +78,14 @@ def settle_identity(draft: Draft, case_id: CaseId, patient_key: str, context: Co
     """Say whose case it is; what the right patient makes certain is joined at once."""
     case = draft.required(case_id)
     draft.record(case_id, *commands_report.correct_identity(case, context, patient_key=patient_key, reason=reason))
-    _look_again(draft, case_id)
+    look_again(draft, case_id)
 
 
 def qualify_identity(draft: Draft, case_id: CaseId, patient_key: str, context: Context, *, method: str) -> None:
     """Record that somebody proved whose case it is; what the right patient makes certain is joined at once."""
     case = draft.required(case_id)
     draft.record(case_id, *commands_report.qualify_identity(case, context, patient_key=patient_key, method=method))
-    _look_again(draft, case_id)
+    look_again(draft, case_id)
 
 
 def join_waiting_study(draft: Draft, case_id: CaseId) -> CaseId:
@@ -229,7 +229,7 @@ def _former_patient_key(draft: Draft, study_case: Case, request_case: Case) -> s
     return former
 
 
-def _look_again(draft: Draft, case_id: CaseId) -> None:
+def look_again(draft: Draft, case_id: CaseId) -> None:
     """Join what the patient that is known now makes certain, from whichever side."""
     case = draft.case(case_id)
     if matching.is_waiting(case):

@@ -16,26 +16,17 @@ from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
-from foundation.database import METADATA
 from foundation.instants import instant_of_us, microseconds
 from pacs.worklist.hl7.codes import TlrObservation
+from pacs.worklist.hl7.context_schema import hl7_complement
 from pacs.worklist.hl7.observations import Observations, read_observations
 from pacs.worklist.hl7.reading import OrderGroup, first, instant_of
 from pacs.worklist.order import OrderId
 
 PRODUCTS_MAX: Final = 20
 URL_CHARACTERS_MAX: Final = 2000
-
-hl7_complement = Table(
-    "hl7_complement",
-    METADATA,
-    Column("order_id", String(32), primary_key=True),
-    Column("study_instance_uid", String(64), primary_key=True),
-    Column("body", Text, nullable=False),
-    Column("changed_at_us", BigInteger, nullable=False),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,21 +12,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, String, Table, Text, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
-from foundation.database import METADATA
 from foundation.instants import instant_of_us, microseconds
+from pacs.worklist.hl7.context_schema import hl7_order_context
 from pacs.worklist.hl7.orders_in import OrderSaid
 from pacs.worklist.hl7.reading import Parts, Segment
 from pacs.worklist.order import OrderId
-
-hl7_order_context = Table(
-    "hl7_order_context",
-    METADATA,
-    Column("order_id", String(32), primary_key=True),
-    Column("body", Text, nullable=False),
-    Column("changed_at_us", BigInteger, nullable=False),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
