@@ -60,12 +60,19 @@ class RecordedAssociation:
         Number of messages after which a C-CANCEL has arrived.
     gone_after : int or None
         Number of messages after which the peer is gone.
+    calling_aet : str
+        Of the peer.
     """
 
     def __init__(
-        self, *, rights: Rights = ALL_RIGHTS, cancel_after: int | None = None, gone_after: int | None = None
+        self,
+        *,
+        rights: Rights = ALL_RIGHTS,
+        cancel_after: int | None = None,
+        gone_after: int | None = None,
+        calling_aet: str = "VIEWER",
     ) -> None:
-        self._peer = Peer(calling_aet="VIEWER", called_aet="TELEGARDE", address="127.0.0.1", rights=rights)
+        self._peer = Peer(calling_aet=calling_aet, called_aet="TELEGARDE", address="127.0.0.1", rights=rights)
         self._cancel_after = cancel_after
         self._gone_after = gone_after
         self.sent: list[Sent] = []
