@@ -218,6 +218,8 @@ _EVIDENCE_KEYS: Final = frozenset(
     {"confidence", "studies", "count", "missing", "is_insisted", "how", "received", "outbox_event_id"}
 )
 _COMPLETENESS_KEYS: Final = frozenset({"confidence", "evidence", "missing"})
+_STEP_KEYS: Final = _STUDY_KEYS | {"aet", "mpps_uid", "is_unscheduled"}
+_DOSE_KEYS: Final = frozenset({"dose_mgy_cm", "ctdivol_mgy", "area_dose_dgy_cm2"})
 _REPORT_KEYS: Final = frozenset({"version", "content_hash", "signer", "certificate", "signed_in", "set_id", "reason"})
 _CHANNEL_KEYS: Final = frozenset({"channel", "recipient", "message_key", "provider_id", "reason", "version"})
 _PAGE_KEYS: Final = frozenset(
@@ -291,11 +293,11 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.PROTOCOL_DEVIATION_DETECTED: _entry("deviation", may=_DEVIATION_KEYS),
         E.PROTOCOL_DEVIATION_JUSTIFIED: _entry("reason", may={"version", "deviation_id", "person_id", "radiographer"}),
         E.PATIENT_ARRIVED_IN_ROOM: _entry(may={"room"}),
-        E.EXAM_STARTED: _entry(may=_STUDY_KEYS | {"aet", "mpps_uid"}),
+        E.EXAM_STARTED: _entry(may=_STEP_KEYS),
         E.EXAM_CONTRAST_INJECTED: _entry("agent", may={"volume_ml"}),
         E.EXAM_ADVERSE_EVENT: _entry("kind", may={"note"}),
-        E.EXAM_DISCONTINUED: _entry("reason", may={"mpps_uid"}),
-        E.EXAM_COMPLETED: _entry(may=_STUDY_KEYS | {"aet", "mpps_uid", "expected", "dose_mgy_cm"}),
+        E.EXAM_DISCONTINUED: _entry("reason", may=_STEP_KEYS | _DOSE_KEYS),
+        E.EXAM_COMPLETED: _entry(may=_STEP_KEYS | _DOSE_KEYS | {"expected"}),
         E.EXAM_ADDITIONAL_SERIES_REQUESTED: _entry("text", may={"person_id"}),
         E.EXAM_PATIENT_RELEASED: _entry(may={"person_id"}),
         E.IMAGES_FIRST_INSTANCE: _entry("issuer", "study_instance_uid", may=_ARRIVAL_KEYS),

@@ -51,6 +51,7 @@ from oncall.engine.criticals import CriticalResults
 from oncall.engine.deliveries import DeliveryTelling
 from oncall.engine.draft import Draft, load
 from oncall.engine.duty import DutyType
+from oncall.engine.exams import Exams
 from oncall.engine.identities import Identities
 from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
@@ -101,6 +102,7 @@ Command = Callable[[Case, Context], Facts]
 class Engine(
     CriticalResults,
     DeliveryTelling,
+    Exams,
     Identities,
     ImageCompleteness,
     Orders,
@@ -140,6 +142,7 @@ class Engine(
         self._new_event_id = new_event_id
         self._night = Night()
         self._is_started = False
+        self._asked_for_steps = set()
         self._compared = set()
 
     # Commands
