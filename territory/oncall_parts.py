@@ -48,7 +48,6 @@ from territory.bootstrap import journal_directory
 from territory.case_subjects import IndexSubjects
 from territory.exam_steps import StoredSteps
 from territory.follower_parts import make_followers
-from territory.image_facts import ArchiveImages
 from territory.listening import open_port
 from territory.oncall_process import SIGNING_KEYS, answer_secret
 from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
@@ -57,8 +56,6 @@ from territory.oncall_web.app import make_site
 from territory.oncall_web.delivery_room import DeliveryRoom
 from territory.oncall_web.desk import Desk
 from territory.oncall_web.figures_room import FiguresRoom
-from territory.oncall_web.order_room import OrderRoom
-from territory.oncall_web.protocol_room import ProtocolRoom
 from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
@@ -101,11 +98,11 @@ class OncallParts:
         # The pages have an engine of their own: one is for one thread.
         desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
         self._web = _web(settings, desk, self._rooms(settings, desk, secret), secret)
-        self._images = ArchiveImages(self._database)
         self._describer = IndexDescriber(self._database, secret)
         self._orders, self._identities = OrderFacts(self._database, secret), IdentityFacts(self._database, secret)
         self._exam_steps = StoredSteps(self._database, lambda now: rules.at(now).directory)
-        self._performed = ArchivePerformed(self._database, _reader(settings), self._clock)
+        packs = LocalPacks(journal_directory(settings.archive.data_dir))
+        self._performed = ArchivePerformed(self._database, PackReader(packs), self._clock)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
         self._delivery = make_delivery(
             settings, self._database, _channels(settings), self._clock,
@@ -149,8 +146,6 @@ class OncallParts:
             deliveries=DeliveryRoom(database),
             evidence=EvidenceRoom(maker=maker, signer=keys),
             figures=FiguresRoom(desk, database),
-            orders=OrderRoom(database),
-            protocols=ProtocolRoom(database, ArchivePerformed(database, _reader(settings), clock)),
         )
 
     def start(self) -> None:
@@ -214,8 +209,6 @@ class OncallParts:
         self._engine.take_performed_steps(now, self._exam_steps)
         self._engine.take_protocol_news(now, self._performed)
         self._engine.compare_finished(now, self._performed)
-        self._engine.take_image_evidence(now, self._images)
-        self._engine.take_site_links(now)
         if self._engine.run_due(now):
             self._dispatcher.wake()
         self._tell_cases()
@@ -297,10 +290,6 @@ def _last_written_at(database: Database) -> datetime | None:
     except DatabaseAway:
         return None
     return max((instant_of_us(since_1970_us) for since_1970_us in found if since_1970_us is not None), default=None)
-
-
-def _reader(settings: Settings) -> PackReader:
-    return PackReader(LocalPacks(journal_directory(settings.archive.data_dir)))
 
 
 def _answer_url(settings: Settings) -> str:
