@@ -18,7 +18,7 @@ from foundation import log
 from foundation.clock import Clock, SystemClock
 from foundation.database import Database, DatabaseAway
 from foundation.errors import Refused, TelegardeError
-from territory import bootstrap
+from territory import bootstrap, routing_parts
 from territory.health import Health, HealthServer
 from territory.interfaces_process import hl7_ports, interfaces_keeper
 from territory.listening import open_port
@@ -80,6 +80,7 @@ def serve(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         stack.callback(health_server.close)
 
         _create_tables(database)
+        routing_parts.begin(settings, database)
         node_health.phase = "recovering"
         bootstrap.recover(settings, database)
 

@@ -26,7 +26,7 @@ from pacs.scu.association import PeerAddress, RequestorAssociation, Timeouts
 from pacs.scu.errors import AssociationAborted
 from pacs.scu.pipeline import Ready, SendingStopped, send_all
 from pacs.scu.store import ContextChooser, plan_contexts
-from pacs.scu.transport import OnWait
+from pacs.scu.transport import OnWait, no_wait
 from pacs.status import Status, is_success_or_warning
 from pacs.transcode import IMPLICIT_VR_LITTLE_ENDIAN, TranscodingImpossible
 from pacs.upper_layer.associate import PresentationContextProposal
@@ -81,20 +81,7 @@ class DicomSender:
 
     def probe(self) -> None:
         """Ask by C-ECHO; see `Sender`."""
-        with self._open((_ECHO_CONTEXT,)) as association:
-            if not association.contexts:
-                # Whoever agrees to an association is there; what it thinks of Verification is its own affair.
-                return
-            message_id = association.next_message_id()
-            command = encode_command(
-                affected_sop_class_uid=VERIFICATION,
-                command_field=CommandField.C_ECHO_RQ,
-                message_id=message_id,
-                command_data_set_type=NO_DATA_SET,
-            )
-            answer = association.request(1, message_id, command)
-            if answer.status != Status.SUCCESS:
-                raise AssociationAborted("the peer answers C-ECHO with a failure", source=0, reason=0)
+        echo(self._peer, calling_aet=self._calling_aet, timeouts=self._timeouts, on_wait=self._on_wait)
 
     def _open(self, proposals: tuple[PresentationContextProposal, ...]) -> RequestorAssociation:
         return RequestorAssociation(
@@ -104,6 +91,32 @@ class DicomSender:
             timeouts=self._timeouts,
             on_wait=self._on_wait,
         )
+
+
+def echo(peer: PeerAddress, *, calling_aet: str, timeouts: Timeouts, on_wait: OnWait = no_wait) -> None:
+    """Ask an AE by C-ECHO whether it is there.
+
+    Raises
+    ------
+    pacs.scu.errors.PeerUnavailable
+        It is not, or does not answer as it should.
+    """
+    with RequestorAssociation(
+        peer, calling_aet=calling_aet, contexts=(_ECHO_CONTEXT,), timeouts=timeouts, on_wait=on_wait
+    ) as association:
+        if not association.contexts:
+            # Whoever agrees to an association is there; what it thinks of Verification is its own affair.
+            return
+        message_id = association.next_message_id()
+        command = encode_command(
+            affected_sop_class_uid=VERIFICATION,
+            command_field=CommandField.C_ECHO_RQ,
+            message_id=message_id,
+            command_data_set_type=NO_DATA_SET,
+        )
+        answer = association.request(_ECHO_CONTEXT.context_id, message_id, command)
+        if answer.status != Status.SUCCESS:
+            raise AssociationAborted("the peer answers C-ECHO with a failure", source=0, reason=0)
 
 
 class _Supply:
