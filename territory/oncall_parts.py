@@ -48,6 +48,7 @@ from territory.bootstrap import journal_directory
 from territory.case_subjects import IndexSubjects
 from territory.exam_steps import StoredSteps
 from territory.follower_parts import make_followers
+from territory.image_facts import ArchiveImages
 from territory.listening import open_port
 from territory.oncall_process import SIGNING_KEYS, answer_secret
 from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
@@ -98,6 +99,7 @@ class OncallParts:
         # The pages have an engine of their own: one is for one thread.
         desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
         self._web = _web(settings, desk, self._rooms(settings, desk, secret), secret)
+        self._images = ArchiveImages(self._database)
         self._describer = IndexDescriber(self._database, secret)
         self._orders, self._identities = OrderFacts(self._database, secret), IdentityFacts(self._database, secret)
         self._exam_steps = StoredSteps(self._database, lambda now: rules.at(now).directory)
@@ -209,6 +211,8 @@ class OncallParts:
         self._engine.take_performed_steps(now, self._exam_steps)
         self._engine.take_protocol_news(now, self._performed)
         self._engine.compare_finished(now, self._performed)
+        self._engine.take_image_evidence(now, self._images)
+        self._engine.take_site_links(now)
         if self._engine.run_due(now):
             self._dispatcher.wake()
         self._tell_cases()

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from foundation.instants import microseconds, microseconds_or_none
 from oncall.case.event import SYSTEM, Actor, Fact, in_utc
-from oncall.case.image_evidence import ImageEvidence
+from oncall.case.image_evidence import EvidenceKind, ImageEvidence
 from oncall.case.regions import IdentityState, ImagesState, ReadingState, RequestState, StudyKey
 from oncall.case.state import Case, ensure_possible, rehearse
 from oncall.case.vocabulary import EventType as E
@@ -290,8 +290,10 @@ def receive_instances(
 
 def find_evidence(case: Case, context: Context, evidence: ImageEvidence) -> Facts:
     """Something says that the images are complete, or how many there are; said again in the same words, nothing."""
+    # When a list was compared does not matter, what was missing does.
+    is_dated = evidence.kind is not EvidenceKind.MPPS_LIST
     same = [one for one in case.images.evidence if (one.kind, one.source) == (evidence.kind, evidence.source)]
-    if any(one.payload() == evidence.payload() and one.at >= evidence.at for one in same):
+    if any(one.payload() == evidence.payload() and (one.at >= evidence.at or not is_dated) for one in same):
         return ()
     said = replace(context, happened_at=evidence.at)
     return say(case, said, E.IMAGES_EVIDENCE_FOUND, **evidence.payload(), received=case.images.received)

@@ -95,7 +95,8 @@ def known_missing(case: Case) -> int:
     """Return how many instances are known to be missing, by the scanner's lists or by a number that somebody said."""
     images = case.images
     listed = sum(one.missing for one in images.evidence if one.kind is EvidenceKind.MPPS_LIST)
-    wanted = max([images.expected or 0, *(one.count or 0 for one in _said(case) if not one.is_insisted)])
+    counted = [one for one in (*_said(case), *_of(case, EvidenceKind.EXAM_COMPLEMENT)) if not one.is_insisted]
+    wanted = max([images.expected or 0, *(one.count or 0 for one in counted)])
     return max(listed, wanted - images.received, 0)
 
 
@@ -155,6 +156,17 @@ def _counts_now(case: Case, one: ImageEvidence) -> bool:
     return case.images.latest_at is None or one.at >= case.images.latest_at
 
 
+def lists_to_compare(case: Case) -> tuple[str, ...]:
+    """Return the performed procedure steps whose lists must be compared with what is here, now or again.
+
+    Nothing is asked of a case before its first image: a list says nothing of when images come.
+    """
+    if not case.images.received:
+        return ()
+    whole = {one.source for one in _of(case, EvidenceKind.MPPS_LIST) if not one.missing}
+    return tuple(step.mpps_uid for step in case.acquisition.steps if step.is_ended and step.mpps_uid not in whole)
+
+
 # Which evidence holds
 
 
@@ -178,7 +190,9 @@ def _held(case: Case, policy: IntakePolicy, latest: datetime, *, is_missing: boo
         wait_s = policy.quiet_s if _unverified(case) else pause_s
         yield Candidate(EvidenceKind.EXPECTED_COUNT, _after(latest, wait_s))
     for one in _of(case, EvidenceKind.EXAM_COMPLEMENT):
-        if _is_newer(case, one):
+        if one.count is not None:
+            yield Candidate(one.kind, _after(latest, pause_s))
+        elif _is_newer(case, one):
             yield Candidate(one.kind, _after(max(latest, one.at), policy.said_quiet_s))
     if not _is_link_lost(case):
         yield from _presumed(case, policy, latest, is_under_way=is_under_way, is_cut=is_cut)

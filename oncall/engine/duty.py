@@ -15,9 +15,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from foundation.errors import PeerError
-from foundation.instants import instant_of_us
+from foundation.instants import instant_of_us, instant_of_us_or_none
 from oncall.case.event import CaseId, Event, Fact
-from oncall.directory import LineId, PersonId
+from oncall.directory import LineId, PersonId, SiteId
 from oncall.rota.model import Shift, call
 from oncall.spans import Span
 
@@ -46,6 +46,8 @@ class DutyType(StrEnum):
     NO_NOTIFICATION_SENT = "duty.no_notification_sent"
     ESCALATION = "duty.escalation"
     ESCALATION_ACKNOWLEDGED = "duty.escalation_acknowledged"
+    SITE_LINK_LOST = "site_link.lost"
+    SITE_LINK_BACK = "site_link.back"
     MASS_ALERT_STARTED = "mass_alert.started"
     MASS_ALERT_ENDED = "mass_alert.ended"
     MASS_ALERT_REHEARSED = "mass_alert.rehearsed"
@@ -60,6 +62,8 @@ _REQUIRED: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
         DutyType.BACKUP_RELEASED: frozenset({"person_id"}),
         DutyType.READER_UNAVAILABLE: frozenset({"person_id", "reason"}),
         DutyType.READER_BACK: frozenset({"person_id"}),
+        DutyType.SITE_LINK_LOST: frozenset({"site_id"}),
+        DutyType.SITE_LINK_BACK: frozenset({"site_id"}),
         DutyType.MASS_ALERT_STARTED: frozenset({"recall_id", "place", "people", "by"}),
         DutyType.MASS_ALERT_ENDED: frozenset({"recall_id", "board", "by"}),
         DutyType.MASS_ALERT_REHEARSED: frozenset({"recall_id", "place", "people", "by"}),
@@ -98,13 +102,17 @@ class CalledBackup:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Duty:
-    """The night beside its cases. ``calls`` counts backup calls, ``released`` are those let go again."""
+    """The night beside its cases. ``calls`` counts backup calls, ``released`` are those let go again.
+
+    ``links_lost`` are the hospitals that should be sending and do not, and since when (UTC).
+    """
 
     backups: Mapping[PersonId, CalledBackup] = field(default_factory=dict)
     released: tuple[CalledBackup, ...] = ()
     unavailable: Mapping[PersonId, str] = field(default_factory=dict)
     declined_at: Mapping[PersonId, datetime] = field(default_factory=dict)
     calls: int = 0
+    links_lost: Mapping[SiteId, datetime] = field(default_factory=dict)
 
 
 # What is kept of released backups: their duty counts for the law's average of 17 weeks, at eight calls a night.
@@ -165,6 +173,12 @@ def apply(duty: Duty, event: Event) -> Duty:
             return replace(_without(duty, person_id), released=(*duty.released, *kept)[-_RELEASED_KEPT:])
         case DutyType.READER_UNAVAILABLE:
             return replace(duty, unavailable={**duty.unavailable, person_id: str(payload["reason"])})
+        case DutyType.SITE_LINK_LOST:
+            lost = {**duty.links_lost, SiteId(payload["site_id"]): instant_of_us_or_none(payload.get("since_us")) or at}
+            return replace(duty, links_lost=lost)
+        case DutyType.SITE_LINK_BACK:
+            still = {site: since for site, since in duty.links_lost.items() if site != payload["site_id"]}
+            return replace(duty, links_lost=still)
         case DutyType.READER_BACK:
             left = {gone: why for gone, why in duty.unavailable.items() if gone != person_id}
             return replace(duty, unavailable=left)

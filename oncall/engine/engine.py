@@ -44,6 +44,7 @@ from oncall.engine import (
     rematch,
     requests,
     second_readings,
+    site_links,
     watching,
 )
 from oncall.engine.completeness import ImageCompleteness
@@ -60,6 +61,7 @@ from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
 from oncall.engine.protocols import Protocols
 from oncall.engine.reporting import Reports, tell_of_identities
 from oncall.engine.second_readings import SecondReadings
+from oncall.engine.site_links import SiteLinks
 from oncall.notify import Sender
 from oncall.reading import assignment
 from oncall.reading.assignment import AssignmentDecision
@@ -109,6 +111,7 @@ class Engine(
     Protocols,
     Reports,
     SecondReadings,
+    SiteLinks,
 ):
     """Decides and commits on one store.
 
@@ -142,6 +145,7 @@ class Engine(
         self._new_event_id = new_event_id
         self._night = Night()
         self._is_started = False
+        self._lists_compared = {}
         self._asked_for_steps = set()
         self._compared = set()
 
@@ -537,6 +541,7 @@ class Engine(
                 continue
             tell_of_identities(draft)
             requests.follow(draft)
+            site_links.follow(draft)
             watching.watch(draft)
             changes = draft.finish()
             if changes == _NOTHING:

@@ -23,6 +23,7 @@ from oncall.critical.loops import loops_of
 from oncall.engine import assigning, deliveries, loops, paging, requests
 from oncall.engine.draft import Draft
 from oncall.engine.in_force import InForce
+from oncall.engine.site_links import STOPPED
 from oncall.ladder import Purpose
 from oncall.reading.board import Urgency
 from oncall.timers import Timer
@@ -30,9 +31,6 @@ from oncall.timers import Timer
 WATCH: Final = "watch"
 ARRIVING: Final = "arriving"
 """Not a clock of the case's: when images on their way are looked at again."""
-
-STOPPED: Final = "t"
-"""Marks the chain about a transfer that has stopped."""
 
 AT_ONCE: Final = timedelta(seconds=1)
 """When what is overdue already is looked at: a timer is due after the decision that sets it."""
@@ -57,7 +55,7 @@ def watch(draft: Draft) -> None:
                     paging.close(draft, draft.case(case.case_id), "closed", one.chain_id.rpartition("/")[2][:1])
             continue
         deliveries.end_if_read(draft, case)
-        if case.images.stalled_since is None:
+        if case.images.stalled_since is None and case.images.link_lost_at is None:
             paging.close(draft, draft.case(case.case_id), "images_moving", STOPPED)
         case = draft.case(case.case_id)
         payload = _said(draft, key)
