@@ -191,8 +191,8 @@ class _Writer:
         self._character_set = identifier.character_set.declared
         # PS3.4 Table K.6-1: type 1. An order for any scanner is one for the scanner that asks.
         self._station_aet = plan.station_aet or calling_aet
-        fields = [(number, ATTRIBUTES[number]) for number, _ in plan.shape]
-        self._writer = AnswerWriter(fields, (), context.transfer_syntax, identifier.character_set)
+        self._asked_in = identifier.character_set
+        self._writers: dict[tuple[int, ...], AnswerWriter] = {}
 
     def write(self, found: Found) -> bytes:
         """Return the data set of one answer."""
@@ -208,9 +208,18 @@ class _Writer:
         )
         written = self._answers.get(key)
         if written is None:
-            written = self._writer.write([self._value(found, number, nested) for number, nested in self._shape])
+            there = [(number, nested) for number, nested in self._shape if number in found.item]
+            writer = self._writer_of(tuple(number for number, _ in there))
+            written = writer.write([self._value(found, number, nested) for number, nested in there])
             self._answers.put(key, written)
         return written
+
+    def _writer_of(self, numbers: tuple[int, ...]) -> AnswerWriter:
+        writer = self._writers.get(numbers)
+        if writer is None:
+            fields = [(number, ATTRIBUTES[number]) for number in numbers]
+            writer = self._writers[numbers] = AnswerWriter(fields, (), self._transfer_syntax, self._asked_in)
+        return writer
 
     def _value(self, found: Found, number: int, nested: Shape | None) -> Value:
         element = found.item[number]

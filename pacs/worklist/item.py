@@ -5,7 +5,8 @@ matching (`pacs.worklist.matching`), the wire (`pacs.worklist.find_service`).
 
 Invariants
 ----------
-* An item holds every attribute of the tables, without a value where the order says nothing; those of type 1 have one.
+* An item holds every attribute of the tables, without a value where the order says nothing; those of type 1 have one,
+  and code sequences (type 1C) are left out rather than empty.
 * Dates and times are what the clock on the hospital's wall shows, with the offset that it has at that moment.
 * An INS goes out only when its identity is qualified.
 * Nothing that is dangerous to leave out is cut off: long allergies and alerts become several values.
@@ -119,8 +120,16 @@ ATTRIBUTES: Final = _table(
 )
 """VR by tag of what an item holds, beside Specific Character Set."""
 
-_WITHOUT_VALUES: Final = MappingProxyType({number: Element(vr=vr) for number, vr in ATTRIBUTES.items()})
-_STEP_WITHOUT_VALUES: Final = MappingProxyType({number: Element(vr=vr) for number, vr in STEP_ATTRIBUTES.items()})
+# Sequences of type 1C: they have items or are not there at all; consoles and servers refuse empty ones.
+_WITH_ITEMS_ONLY: Final = frozenset({tag("RequestedProcedureCodeSequence"), PROTOCOL_CODES})
+
+
+def _without_values(table: Mapping[int, str]) -> Mapping[int, Element]:
+    return MappingProxyType({number: Element(vr=vr) for number, vr in table.items() if number not in _WITH_ITEMS_ONLY})
+
+
+_WITHOUT_VALUES: Final = _without_values(ATTRIBUTES)
+_STEP_WITHOUT_VALUES: Final = _without_values(STEP_ATTRIBUTES)
 _STEP_STATUS: Final = MappingProxyType({OrderState.SCHEDULED: "SCHEDULED", OrderState.IN_PROGRESS: "STARTED"})
 # PS3.5 6.2, in characters; PN is per component group.
 _CHARACTERS_MAX: Final = MappingProxyType({"AE": 16, "CS": 16, "LO": 64, "SH": 16, "LT": 10_240, "ST": 1_024, "PN": 64})

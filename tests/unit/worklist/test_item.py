@@ -66,6 +66,12 @@ def test_every_attribute_of_the_tables_is_there_and_no_other() -> None:
     assert all(element.vr == worklist.ATTRIBUTES[number] for number, element in item.items())
 
 
+def test_a_code_sequence_has_items_or_is_not_there() -> None:
+    item = item_of(order())
+    assert tag("RequestedProcedureCodeSequence") not in item
+    assert tag("ScheduledProtocolCodeSequence") not in step_of(item)
+
+
 def test_what_is_dangerous_for_the_patient_is_given() -> None:
     item = item_of(full_order())
     assert text(item, "Allergies") == "Iode"
