@@ -5,7 +5,8 @@ order says (`pacs.worklist`), or requests of the form, which open their cases th
 
 Invariants
 ----------
-* An order opens one case, however often and in whatever order it is told: the case's id follows from the order's.
+* An order opens one case, however often it is told and whoever is first, the form or the engine: its id follows from
+  the order's.
 * T0 is when the order was placed, whenever the engine comes to it.
 * An order that is taken back ends a request, never the reading of images that are here: somebody may depend on it.
 * An order of somebody else blocks the identity, unless the hospital has said that both are one patient.
@@ -44,6 +45,9 @@ TOPICS: Final = (TOPIC_ORDER,)
 
 EXAM_WHEN_UNKNOWN: Final = ExamKind.ABDOMEN
 """What an order counts as whose codes and words name no kind of exam: the longest of the common reads."""
+
+FORM_S: Final = 5.0
+"""Between the order of the form and its case; what has none after this is opened here: the form has died in between."""
 
 ORDER_CANCELLED: Final = "order_cancelled"
 """The ``kind`` of the action that is recorded when an order is taken back and its images are read all the same."""
@@ -126,20 +130,23 @@ class Orders(Deciding):
         def decide(draft: Draft) -> None:
             nonlocal count
             position, events = draft.stated(CONSUMER, TOPICS)
-            count = len(events)
+            count = 0
             for event in events:
-                self._take_order(draft, event, describe)
-            if events:
-                draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
+                order = describe(str(event.payload["order_id"]))
+                if order is None:
+                    log.error("order_without_row", offset=event.event_id)
+                elif _is_the_forms(draft, event, order):
+                    break
+                else:
+                    self._take_order(draft, event, order)
+                count += 1
+            if count:
+                draft.cursors.append(Cursor(CONSUMER, position, events[count - 1].event_id))
 
         self._commit(now, decide)
         return count
 
-    def _take_order(self, draft: Draft, event: OutboxEvent, describe: OrderDescriber) -> None:
-        order = describe(str(event.payload["order_id"]))
-        if order is None:
-            log.error("order_without_row", offset=event.event_id)
-            return
+    def _take_order(self, draft: Draft, event: OutboxEvent, order: OrderedExam) -> None:
         before = len(draft.events)
         case = case_of(draft, order.order_id)
         try:
@@ -179,7 +186,7 @@ def place(draft: Draft, case: Case | None, order: OrderedExam, context: Context)
     if order.is_cancelled:
         return
     if case is None:
-        if order.urgency and not order.is_web:
+        if order.urgency:
             _open(draft, order, context)
         return
     if case.is_open:
@@ -229,6 +236,13 @@ def _open(draft: Draft, order: OrderedExam, context: Context) -> None:
     _wish(draft, case_id, order, context)
 
 
+def _is_the_forms(draft: Draft, event: OutboxEvent, order: OrderedExam) -> bool:
+    """Say whether the form is about to open this order's case; if it died, it is opened here a moment later."""
+    if not order.is_web or order.is_cancelled or not order.urgency or case_of(draft, order.order_id) is not None:
+        return False
+    return (draft.now.timestamp() - event.created_at_s) < FORM_S
+
+
 def _update(draft: Draft, case: Case, order: OrderedExam, context: Context) -> None:
     known = case.patient_key
     if order.patient_key and known != order.patient_key and known in order.former_patient_keys:
@@ -238,7 +252,8 @@ def _update(draft: Draft, case: Case, order: OrderedExam, context: Context) -> N
         )  # fmt: skip
         draft.record(case.case_id, *merged)
     request = _request(draft, order, context, known=case)
-    if _says_something(draft.case(case.case_id), request):
+    # What the form said of a case, the form has told it.
+    if not order.is_web and _says_something(draft.case(case.case_id), request):
         opening.say_again(draft, draft.case(case.case_id), request, context)
     _qualify(draft, case.case_id, order, context)
     _wish(draft, case.case_id, order, context)
