@@ -49,6 +49,7 @@ from territory.case_subjects import IndexSubjects
 from territory.exam_steps import StoredSteps
 from territory.follower_parts import make_followers
 from territory.image_facts import ArchiveImages
+from territory.image_rules import intake_policy
 from territory.listening import open_port
 from territory.oncall_process import SIGNING_KEYS, answer_secret
 from territory.oncall_web.access import LOOPBACK as LOOPBACK_HOLDER
@@ -94,7 +95,7 @@ class OncallParts:
         self._clock = SteadyClock(clock or SystemClock(), not_before=_last_written_at(self._database))
         secret = answer_secret(settings.archive.data_dir)
         sender = self._sender = Sender(answer_url=_answer_url(settings), secret=secret)
-        store, rules = SqlStore(self._database), PublishedRules(self._database)
+        store, rules = SqlStore(self._database), PublishedRules(self._database, intake_policy(settings.oncall))
         self._engine = Engine(store, rules, sender, worker=worker)
         # The pages have an engine of their own: one is for one thread.
         desk = Desk(Engine(store, rules, sender, worker=f"{worker}-web"), rules, self._database, sender, self._clock)
@@ -111,7 +112,9 @@ class OncallParts:
             secret=secret, worker=worker, on_news=self._tell_cases,
         )  # fmt: skip
         # Deliveries are told to the cases as they happen, by an engine of their own: one is for one thread.
-        self._teller = Engine(store, PublishedRules(self._database), sender, worker=f"{worker}-delivery")
+        self._teller = Engine(
+            store, PublishedRules(self._database, intake_policy(settings.oncall)), sender, worker=f"{worker}-delivery"
+        )
         self._telling = threading.Lock()
         self._followers = Followers(self._database, make_followers(settings, self._database, secret), self._clock)
         stamper = make_time_stamper(settings.oncall)
@@ -138,7 +141,7 @@ class OncallParts:
     def _rooms(self, settings: Settings, desk: Desk, secret: bytes) -> Rooms:
         database, clock = self._database, self._clock
         # Rules of their own: requests come in many threads.
-        rules = PublishedRules(database)
+        rules = PublishedRules(database, intake_policy(settings.oncall))
         describe = IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
         keys = Ed25519Keys(settings.archive.data_dir / SIGNING_KEYS)
         documents = make_documents(settings, database, secret, clock)

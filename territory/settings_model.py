@@ -246,6 +246,19 @@ class OncallDelivery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OncallImages:
+    """`[oncall.images]`: how long without a new image evidence takes to complete an exam (docs/completeness.md)."""
+
+    quiet_s: float = setting(number(1, 3_600), 90.0)
+    association_quiet_s: float = setting(number(1, 3_600), 45.0)
+    commitment_quiet_s: float = setting(number(1, 3_600), 45.0)
+    said_quiet_s: float = setting(number(1, 600), 10.0)
+    exam_quiet_s: float = setting(number(1, 7_200), 900.0)
+    cut_quiet_s: float = setting(number(1, 7_200), 600.0)
+    stalled_s: float = setting(number(1, 3_600), 120.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OncallTimeStamps:
     """`[oncall.time_stamps]`: who stamps signatures and seals (RFC 3161); without the table nobody does."""
 
@@ -268,6 +281,7 @@ class Oncall:
     web: OncallWeb | None = None
     delivery: OncallDelivery = dataclasses.field(default_factory=OncallDelivery)
     time_stamps: OncallTimeStamps | None = None
+    images: OncallImages = dataclasses.field(default_factory=OncallImages)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,10 @@ from typing import Final
 
 from foundation import log
 from foundation.database import Database, DatabaseAway
+from oncall.case.intake_policy import IntakePolicy
 from oncall.directory_documents import directory_from_json
 from oncall.documents_store import DocumentKind, in_force, latest
-from oncall.engine.in_force import EnginePolicy, InForce
+from oncall.engine.in_force import DEFAULT_INTAKE, EnginePolicy, InForce
 from oncall.rota.documents import roster_from_json
 from oncall.rota.timeline import Timeline
 from oncall.second_reading import policy as second_reading_policy
@@ -36,10 +37,13 @@ class PublishedRules:
     ----------
     database : Database
         With published documents.
+    intake : IntakePolicy
+        Configured, not published: when images count as complete hangs on the network between the sites.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, intake: IntakePolicy = DEFAULT_INTAKE) -> None:
         self._database = database
+        self._intake = intake
         self._versions = ("", "")
         self._kept: InForce | None = None
         self._looked_at: datetime | None = None
@@ -83,6 +87,7 @@ class PublishedRules:
             directory=directory,
             roster=roster,
             timeline=timeline,
+            intake=self._intake,
             engine=EnginePolicy(is_contact_tested=True, is_request_paged=True),
             second_reading=second_reading_policy.DEFAULT,
         )

@@ -1,7 +1,7 @@
 """Hospitals that should be sending and do not: kept with the night, told to their cases, and a human is alarmed.
 
-For: the topic ``site_link/1`` (`pacs.contracts`), the degraded mode of open cases, the page. Not for: finding out that a
-hospital is silent (`pacs.routing`), or what that means for completeness (`oncall.case.completeness`).
+For: the topic ``site_link/1`` (`pacs.contracts`), the degraded mode of open cases, the page. Not for: finding out that
+a hospital is silent (`pacs.routing`), or what that means for completeness (`oncall.case.completeness`).
 
 Invariants: every open case of a silent hospital is in degraded mode, also one that is opened while it is silent; while
 a case waits for its images somebody is paged once about the hospital, by the ladder for stopped transfers, and not once
