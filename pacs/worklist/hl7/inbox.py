@@ -171,10 +171,9 @@ def take_all(connection: Connection, arrivals: Sequence[Arrival], handler: Handl
             answers.append(_unkept(arrival, now))
             continue
         answers.append(keeping.answers)
-        if _is_worth_keeping(connection, arrival):
-            known.add(arrival, keeping)
-            keepings.append(keeping)
-    received.keep(connection, keepings, now)
+        known.add(arrival, keeping)
+        keepings.append(keeping)
+    received.keep(connection, _within_room(connection, keepings), now)
     return answers
 
 
@@ -259,11 +258,21 @@ def _dead(arrival: Arrival, reason: str, errors: tuple[FieldError, ...], answers
     return Keeping(arrival=arrival, state=ReceivedState.DEAD, reason=reason, errors=errors, answers=answers)
 
 
-def _is_worth_keeping(connection: Connection, arrival: Arrival) -> bool:
-    if not arrival.is_of_stranger or received.has_room_for_strangers(connection):
-        return True
-    log.error("hl7_dead_letter_not_kept", reason="too many of strangers")
-    return False
+def _within_room(connection: Connection, keepings: Sequence[Keeping]) -> list[Keeping]:
+    """Leave out what would be too many dead letters of strangers."""
+    strange = sum(keeping.arrival.is_of_stranger for keeping in keepings)
+    if not strange:
+        return list(keepings)
+    room = received.room_for_strangers(connection)
+    if strange <= room:
+        return list(keepings)
+    log.error("hl7_dead_letters_not_kept", count=strange - room, reason="too many of strangers")
+    kept = []
+    for keeping in keepings:
+        if not keeping.arrival.is_of_stranger or room > 0:
+            kept.append(keeping)
+            room -= keeping.arrival.is_of_stranger
+    return kept
 
 
 def _unkept(arrival: Arrival, now: datetime) -> Answers:

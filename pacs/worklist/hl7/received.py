@@ -103,11 +103,11 @@ def keep(connection: Connection, keepings: Sequence[Keeping], now: datetime) -> 
     )
 
 
-def has_room_for_strangers(connection: Connection) -> bool:
-    """Say whether another dead letter of a stranger is kept."""
+def room_for_strangers(connection: Connection) -> int:
+    """Return how many more dead letters of strangers are kept."""
     dead = select(table.c.number).where(table.c.state == ReceivedState.DEAD, table.c.site_id == "")
     counted = connection.execute(select(func.count()).select_from(dead.limit(STRANGERS_KEPT_MAX).subquery()))
-    return int(counted.scalar_one()) < STRANGERS_KEPT_MAX
+    return STRANGERS_KEPT_MAX - int(counted.scalar_one())
 
 
 def settle(
