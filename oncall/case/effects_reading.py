@@ -60,6 +60,11 @@ def _taken_away(case: "Case", _: Event) -> Changes:
     return {} if case.reading.state is ReadingState.DONE else _work_item_replaced(case)
 
 
+def _reopened(case: "Case", _: Event) -> Changes:
+    """What was cancelled stays so (UPS: a final state is never left): the case comes back as the next work item."""
+    return {"work_item": case.reading.work_item + 1} if case.reading.state is ReadingState.CANCELLED else {}
+
+
 def _assigned(case: "Case", event: Event) -> Changes:
     return {
         **_NOBODY,
@@ -247,6 +252,7 @@ READING_EFFECTS: Final[Mapping[E, Effect]] = MappingProxyType(
         E.REQUEST_EXPIRED: _taken_away,
         E.REQUEST_DUPLICATE_MERGED: _taken_away,
         E.CASE_CLOSED: _taken_away,
+        E.CASE_REOPENED: _reopened,
     }
 )
 
