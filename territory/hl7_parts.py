@@ -4,6 +4,7 @@ For: which object gets which other, and the settings as the values that `pacs.wo
 """
 
 import functools
+import hashlib
 import socket
 import ssl
 import threading
@@ -45,16 +46,13 @@ class Hl7Parts:
         With ``[hl7]``.
     sockets : sequence of (socket, bool)
         Bound; whether connections on it begin with TLS. Closed by whoever opened them.
-    worker : str
-        Name of this life of the process; never used again after its death.
     clock : Clock, optional
         The machine's by default.
     """
 
     def __init__(
-        self, settings: Settings, sockets: Sequence[tuple[socket.socket, bool]], *, worker: str,
-        clock: Clock | None = None,
-    ) -> None:  # fmt: skip
+        self, settings: Settings, sockets: Sequence[tuple[socket.socket, bool]], *, clock: Clock | None = None
+    ) -> None:
         hl7 = settings.hl7
         assert hl7 is not None
         self._database = Database(settings.database_url, is_checkpointed_elsewhere=True)
@@ -74,7 +72,7 @@ class Hl7Parts:
             clock,
             processing_id=hl7.processing_id,
         )
-        self._sender = Sender(self._database, destinations(settings), clock, worker=worker)
+        self._sender = Sender(self._database, destinations(settings), clock, worker=node_name(settings))
         self._stopping = threading.Event()
         self._sending = threading.Thread(
             target=self._sender.run, args=(self._stopping,), name="hl7-sender", daemon=True
@@ -114,6 +112,12 @@ class Hl7Parts:
             self._sending.join()
             self._maintenance.stop()
         self._database.close()
+
+
+def node_name(settings: Settings) -> str:
+    """Return what this node is called in leases: one node serves a data directory at a time."""
+    place = f"{socket.gethostname()}:{settings.archive.data_dir}"
+    return f"node-{hashlib.sha256(place.encode()).hexdigest()[:16]}"
 
 
 def sender_rules(settings: Settings, database: Database, clock: Clock) -> SenderRules:

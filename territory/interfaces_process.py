@@ -92,7 +92,7 @@ def _make(launch: Launch, worker: str) -> kept_process.Parts:
         parts.append(RoutingParts(settings, worker=worker))
     if settings.hl7 is not None:
         listening = [(sock, port.is_tls) for sock, port in zip(sockets, launch.ports, strict=True)]
-        parts.append(Hl7Parts(settings, listening, worker=worker))
+        parts.append(Hl7Parts(settings, listening))
     return InterfacesParts(parts, sockets)
 
 

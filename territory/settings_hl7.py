@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from pacs.worklist.hl7 import characters
+from pacs.worklist.hl7.destinations import ANSWER_S_MAX
 from territory import settings_messages as messages
 from territory.settings_reader import (
     Invalid,
@@ -79,7 +80,7 @@ class Hl7Destination:
     application: str = setting(text, "")
     facility: str = setting(text, "")
     character_set: str = setting(_character_set, "UNICODE UTF-8")
-    answer_s: float = setting(number(1, 600), 30.0)
+    answer_s: float = setting(number(1, ANSWER_S_MAX), 30.0)
     sends: tuple[Hl7Traffic, ...] = setting(list_of(choice(Hl7Traffic)), ())
 
 

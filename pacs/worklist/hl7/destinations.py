@@ -10,6 +10,9 @@ from typing import Final
 CONNECT_S: Final = 10.0
 """To connect, TLS included; as `dicom.timeouts.connect_s`."""
 
+ANSWER_S_MAX: Final = 120.0
+"""The longest wait for an acknowledgement that can be configured."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Destination:

@@ -37,8 +37,9 @@ REJECTIONS_MAX: Final = 6
 """Times that a message is sent again after AR or CR, which may mean not now as well as never; then a human decides,
 and the messages behind it go on. With the waits between them: about five minutes."""
 
-LEASE_S: Final = 120.0
-"""How long one process may hold a destination without a sign of life: more than one exchange takes."""
+LEASE_S: Final = 300.0
+"""How long one node may hold a destination without a sign of life: more than an exchange with two acknowledgements takes
+(`pacs.worklist.hl7.destinations.ANSWER_S_MAX`)."""
 
 LISTED_MAX: Final = 1000
 """Messages that a list shows at most."""

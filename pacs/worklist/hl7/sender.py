@@ -46,7 +46,7 @@ class Sender:
         By name.
     clock : Clock
     worker : str
-        Name of this life of this process; never used again after its death.
+        Name of this node, the same after each restart: it takes up at once what its last life left.
     """
 
     def __init__(
