@@ -20,8 +20,8 @@ ALLOWED_FIELDS: Final = frozenset(
         "destination", "duplicates", "duration_s", "error", "exit_code", "failed", "failures", "fault", "free_bytes",
         "host", "http_port", "images_per_s", "instances", "lane", "level", "matches", "mb_per_s", "members", "message",
         "offset", "pack", "path", "pdu_length", "pending", "pid", "port", "reason", "remaining", "result", "rule",
-        "seconds", "series", "signal", "site", "sop_class", "sop_instance", "stall_ms", "state", "status", "study", "tls",
-        "transaction", "transfer_syntax", "unindexed", "version", "warning", "worker", "workers",
+        "seconds", "series", "signal", "site", "sop_class", "sop_instance", "stall_ms", "state", "status", "study",
+        "tls", "transaction", "transfer_syntax", "unindexed", "version", "warning", "worker", "workers",
     }
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from territory.cli_oncall_grammar import add_oncall
+from territory.cli_routes_grammar import ROUTES_SUMMARY, add_routes
 
 EXIT_WELL: Final = 0
 EXIT_WRONG: Final = 1
@@ -33,6 +34,7 @@ _COMMAND_MODULES: Final = {
     "reindex": "territory.cli_archive",
     "status": "territory.cli_status",
     "oncall": "territory.cli_oncall",
+    "routes": "territory.cli_routes",
     "demo": "territory.demo",
 }
 
@@ -106,6 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_archive_commands(commands)
     _add_check_config(commands)
     add_oncall(commands.add_parser("oncall", help=_ONCALL_SUMMARY, description=_ONCALL_SUMMARY))
+    add_routes(commands.add_parser("routes", help=ROUTES_SUMMARY, description=ROUTES_SUMMARY))
     _add_demo(commands)
     return parser
 
