@@ -31,6 +31,7 @@ from territory.settings_model import (
     Oncall,
     OncallDelivery,
     OncallEmail,
+    OncallImages,
     OncallMode,
     OncallTimeStamps,
     OncallWeb,
@@ -59,6 +60,7 @@ __all__ = [
     "Oncall",
     "OncallDelivery",
     "OncallEmail",
+    "OncallImages",
     "OncallMode",
     "OncallWeb",
     "Peer",
@@ -173,6 +175,7 @@ def _read_oncall(table: Any, problems: list[Problem]) -> Oncall | None:
         else None
     )
     tables: dict[str, object] = {"email": email, "web": web, "delivery": delivery, "time_stamps": stamps}
+    tables["images"] = read(OncallImages, table.get("images", {}), key="oncall.images", problems=problems)
     return read(Oncall, table, key="oncall", problems=problems, tables=tables)
 
 
