@@ -35,8 +35,8 @@ from oncall.directory import PersonId
 from oncall.engine import (
     answers,
     assigning,
+    claiming,
     due,
-    handovers,
     loops,
     opening,
     paging,
@@ -59,6 +59,7 @@ from oncall.engine.night import Night
 from oncall.engine.orders import Orders
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
 from oncall.engine.protocols import Protocols
+from oncall.engine.reading_tasks import ReadingTasks
 from oncall.engine.reporting import Reports, tell_of_identities
 from oncall.engine.second_readings import SecondReadings
 from oncall.engine.site_links import SiteLinks
@@ -109,6 +110,7 @@ class Engine(
     ImageCompleteness,
     Orders,
     Protocols,
+    ReadingTasks,
     Reports,
     SecondReadings,
     SiteLinks,
@@ -145,9 +147,9 @@ class Engine(
         self._new_event_id = new_event_id
         self._night = Night()
         self._is_started = False
-        self._lists_compared = {}
-        self._asked_for_steps = set()
         self._compared = set()
+        self._asked_for_steps = set()
+        self._lists_compared = {}
 
     # Commands
 
@@ -256,19 +258,7 @@ class Engine(
             If a rule stands against it: licence, duty, rest, competence.
         """
 
-        def decide(draft: Draft) -> None:
-            case = draft.required(case_id)
-            if case.reading.claimed_by != person_id:
-                assigning.ensure_may_open(draft, case, person_id)
-                if case.reading.claimed_by is None:
-                    case = assigning.give(draft, case, person_id, "opened")
-            answers.is_back(draft, person_id)
-            handovers.opened(draft, person_id)
-            context = answers.reader(draft, person_id)
-            draft.record(case_id, *commands.claim(case, person_id, context, transaction_uid=transaction_uid))
-            paging.end_for_readers(draft, case, "opened")
-
-        self._commit(now, decide)
+        self._commit(now, lambda draft: claiming.claim(draft, case_id, person_id, transaction_uid))
         return self.case(case_id)
 
     def sign(
