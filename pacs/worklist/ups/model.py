@@ -139,6 +139,8 @@ class Caller:
         Whether they may claim and update; create and ask to cancel.
     may_assign : bool
         Whether they may say who should read.
+    may_withdraw : bool
+        Whether they speak for who asked for the task.
     is_anybody : bool
         On an open loopback node: nobody knows who this is.
     """
@@ -149,6 +151,7 @@ class Caller:
     may_perform: bool = True
     may_request: bool = True
     may_assign: bool = False
+    may_withdraw: bool = False
     is_anybody: bool = False
 
     def sees(self, workitem: Workitem) -> bool:

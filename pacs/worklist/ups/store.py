@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, insert, select, update
 
 from foundation.instants import instant_of_us, instant_of_us_or_none, microseconds, microseconds_or_none
 from pacs.archive.query_values import Item, from_json
@@ -338,6 +338,18 @@ def events_after(connection: Connection, aets: Iterable[str], event_id: int, *, 
         )
         for row in connection.execute(query.order_by(column.event_id).limit(limit))
     ]
+
+
+def waiting(connection: Connection, way: str) -> frozenset[str]:
+    """Return the AEs for whom there are events that did not go to them one way."""
+    newest = select(ups_event.c.aet, func.max(ups_event.c.event_id).label("newest")).group_by(ups_event.c.aet).subquery()
+    came = select(ups_delivered.c.aet, ups_delivered.c.event_id).where(ups_delivered.c.way == way).subquery()
+    query = (
+        select(newest.c.aet)
+        .outerjoin(came, came.c.aet == newest.c.aet)
+        .where(newest.c.newest > func.coalesce(came.c.event_id, 0))
+    )
+    return frozenset(connection.execute(query).scalars())
 
 
 def delivered(connection: Connection, way: str, aet: str) -> int:
