@@ -38,7 +38,7 @@ REJECTIONS_MAX: Final = 6
 and the messages behind it go on. With the waits between them: about five minutes."""
 
 LEASE_S: Final = 300.0
-"""How long one node may hold a destination without a sign of life: more than an exchange with two acknowledgements takes
+"""How long a node may hold a destination without a sign of life: more than an exchange with two acknowledgements takes
 (`pacs.worklist.hl7.destinations.ANSWER_S_MAX`)."""
 
 LISTED_MAX: Final = 1000
