@@ -38,6 +38,7 @@ class PageKind(StrEnum):
     HOSPITAL_ALARM = "hospital_alarm"
     REPORT_UNREAD = "report_unread"
     ANSWER_REQUEST = "answer_request"
+    TRANSFER_STOPPED = "transfer_stopped"
 
 
 class ChainState(StrEnum):

@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from oncall.case.event import Fact
 from oncall.chain import (
@@ -348,9 +349,15 @@ def _said(kind: PageKind, purpose: Purpose) -> PageKind:
     if purpose is Purpose.UNOPENED:
         # The report is there, and a clinician must acknowledge it.
         return PageKind.REPORT_UNREAD
-    if purpose is Purpose.REQUEST and kind is not PageKind.HOSPITAL_ALARM:
-        return PageKind.ANSWER_REQUEST
-    return kind
+    if kind is PageKind.HOSPITAL_ALARM:
+        return kind
+    return _ASKS.get(purpose, kind)
+
+
+# Nobody is asked to read what is not there yet.
+_ASKS: Final = MappingProxyType(
+    {Purpose.REQUEST: PageKind.ANSWER_REQUEST, Purpose.TECHNICAL: PageKind.TRANSFER_STOPPED}
+)
 
 
 def control_room(site_id: SiteId) -> Callee:

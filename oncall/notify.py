@@ -170,6 +170,12 @@ _TEXTS: Final[Mapping[tuple[Kind, str], str]] = MappingProxyType(
         (PageKind.ANSWER_REQUEST, "en"): (
             "REQUEST {urgency} {code}, {place}: answer and protocol wanted. I take it: {link}"
         ),
+        (PageKind.TRANSFER_STOPPED, "fr"): (
+            "TRANSFERT ARRETE {urgency} {code}, {place}: des images manquent. Je m'en occupe: {link}"
+        ),
+        (PageKind.TRANSFER_STOPPED, "en"): (
+            "TRANSFER STOPPED {urgency} {code}, {place}: images are missing. I look after it: {link}"
+        ),
         (NoticeKind.CONTACT_TEST, "fr"): "Test avant votre garde: répondez avant {deadline}. {link}",
         (NoticeKind.CONTACT_TEST, "en"): "Test before your duty: answer before {deadline}. {link}",
         (NoticeKind.BACKUP_CALL, "fr"): "RENFORT demandé, {place}, lecture à {deadline}. Répondre: {link}",
