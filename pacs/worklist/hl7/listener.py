@@ -39,7 +39,7 @@ READ_BYTES: Final = 65_536
 WAIT_S_MIN: Final = 0.001
 """The shortest wait for bytes: to a socket, none at all means for ever."""
 
-_TICK_S: Final = 1
+_TICK_S: Final = 0.2
 _HANDSHAKE_S: Final = 30.0
 
 
@@ -114,7 +114,9 @@ class Listener:
             one.sock.listen()
             one.sock.settimeout(None)
             # accept() honours it: a stop is noticed within a tick.
-            one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _TICK_S, 0))
+            one.sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", int(_TICK_S), int(_TICK_S % 1 * 1e6))
+            )
             thread = threading.Thread(target=self._accept_from, args=(one,), name="hl7-accept", daemon=True)
             self._accepting.append(thread)
             thread.start()
