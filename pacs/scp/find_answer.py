@@ -67,6 +67,8 @@ class AnswerWriter:
         self._order = ">" if transfer_syntax == EXPLICIT_VR_BIG_ENDIAN else "<"
         self._is_deflated = transfer_syntax == DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
         self._character_set = character_set if character_set.is_known else DEFAULT_REPERTOIRE
+        # Of elements inside items, made when the first one comes: the same few stand in every answer.
+        self._nested_writers: dict[tuple[int, str], Callable[[Value, CharacterSet], bytes]] = {}
         slots: list[tuple[int, int | None, Callable[[Value, CharacterSet], bytes]]] = [
             (tag, index, self._element_writer(tag, vr)) for index, (tag, vr) in enumerate(fields)
         ]
@@ -154,7 +156,10 @@ class AnswerWriter:
 
     def _nested(self, tag: int, element: Element, character_set: CharacterSet) -> bytes:
         value: Value = element.items if element.vr == "SQ" else element.text
-        return self._element_writer(tag, element.vr)(value, character_set)
+        write = self._nested_writers.get((tag, element.vr))
+        if write is None:
+            write = self._nested_writers[tag, element.vr] = self._element_writer(tag, element.vr)
+        return write(value, character_set)
 
     def _pack_tags(self, text: str) -> bytes:
         tags = [int(tag, 16) for tag in text.split("\\") if tag]

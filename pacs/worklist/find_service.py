@@ -32,7 +32,7 @@ from pacs.scp.services import Association, Context
 from pacs.status import Status
 from pacs.upper_layer.dimse import Command, CommandField, response
 from pacs.worklist.deliveries import Deliveries, Given
-from pacs.worklist.item import ATTRIBUTES, STATION_AET, STEP_SEQUENCE
+from pacs.worklist.item import ATTRIBUTES, STATION_AET, STEP_SEQUENCE, TIMEZONE_OFFSET
 from pacs.worklist.matching import Shape, WorklistPlan, plan_worklist, project
 from pacs.worklist.query import Found, Kept, WorklistQuery
 
@@ -200,7 +200,7 @@ class _Writer:
             order_id=found.order.order_id,
             revision=found.revision,
             start=found.start,
-            offset=found.start.strftime("%z"),
+            offset=found.item[TIMEZONE_OFFSET].text,
             station_aet="" if found.order.station_aet else self._station_aet,
             shape=self._shape,
             transfer_syntax=self._transfer_syntax,

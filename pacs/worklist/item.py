@@ -24,7 +24,7 @@ from datetime import datetime, timedelta, tzinfo
 from types import MappingProxyType
 from typing import Final
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
 
 from pacs.archive.query_values import Element, Item
 from pacs.worklist.order import Code, Order, OrderPatient, OrderState, ProtocolParameter, ScheduledProtocol
@@ -137,9 +137,11 @@ _CHARACTERS_MAX: Final = MappingProxyType({"AE": 16, "CS": 16, "LO": 64, "SH": 1
 _DECIMAL: Final = re.compile(r"(?=.{1,16}$)[+-]?\d+(\.\d*)?", re.ASCII)
 _DATE: Final = re.compile(r"\d{8}", re.ASCII)
 _CUT: Final = "..."
+_UNLIMITED: Final = 2**32 - 2
 _LINES_VRS: Final = frozenset({"LT", "ST", "UT"})
 
 
+_TAGS: Final = MappingProxyType({keyword_for_tag(number): number for number in (*ATTRIBUTES, *STEP_ATTRIBUTES)})
 _MANY_VALUES: Final = frozenset({tag("Allergies"), tag("MedicalAlerts")})
 _PROCEDURE_CODES: Final = tag("RequestedProcedureCodeSequence")
 _OTHER_IDS: Final = tag("OtherPatientIDsSequence")
@@ -218,8 +220,8 @@ def _step(order: Order, start: datetime) -> Item:
     item = dict(_STEP_WITHOUT_VALUES)
     texts = {
         "ScheduledStationAETitle": order.station_aet,
-        "ScheduledProcedureStepStartDate": start.strftime("%Y%m%d"),
-        "ScheduledProcedureStepStartTime": start.strftime("%H%M%S"),
+        "ScheduledProcedureStepStartDate": f"{start.year:04d}{start.month:02d}{start.day:02d}",
+        "ScheduledProcedureStepStartTime": f"{start.hour:02d}{start.minute:02d}{start.second:02d}",
         "Modality": order.modality,
         "ScheduledProcedureStepDescription": order.description or _meaning(order.procedure) or order.modality,
         "ScheduledProcedureStepID": scheduled_step_id(order.order_id),
@@ -365,7 +367,7 @@ def _fitting(text: str, vr: str) -> str:
 def _fill(item: dict[int, Element], table: Mapping[int, str], texts: Mapping[str, str]) -> None:
     for keyword, text in texts.items():
         if text:
-            number = tag(keyword)
+            number = _TAGS[keyword]
             vr = table[number]
             item[number] = Element(vr=vr, text=_values(text) if number in _MANY_VALUES else clean(text, vr))
 
@@ -388,6 +390,10 @@ def clean(text: str, vr: str) -> str:
 
     Line ends stay in the VRs of whole texts and become spaces in the others. What is cut off shows it by ``...``.
     """
+    most = _CHARACTERS_MAX.get(vr, _UNLIMITED)
+    if len(text) <= most and text.isprintable() and "\\" not in text and vr != "PN":
+        # Nearly every value.
+        return text.strip()
     if vr in _LINES_VRS:
         plain = "".join(letter if letter.isprintable() or letter in "\r\n\t" else " " for letter in text).strip()
     else:
@@ -397,7 +403,6 @@ def clean(text: str, vr: str) -> str:
         plain = plain.strip()
     if vr == "PN":
         return "=".join(group[: _CHARACTERS_MAX["PN"]] for group in plain.split("=")[:3])
-    most = _CHARACTERS_MAX.get(vr)
-    if most is None or len(plain) <= most:
+    if len(plain) <= most:
         return plain
     return plain[: most - len(_CUT)].rstrip() + _CUT
