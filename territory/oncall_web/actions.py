@@ -26,6 +26,7 @@ from territory.oncall_web.app import Forbidden, Site
 from territory.oncall_web.doings import Call, FieldsWrong
 from territory.oncall_web.offers import (
     awaits_clinician,
+    awaits_completeness,
     awaits_first_word,
     awaits_images,
     awaits_protocol,
@@ -175,7 +176,13 @@ _LIST: Final = (
         is_offered=is_unread,
         fields=(Field(name="urgency", kind="choice", choices=fixed("1", "2", "3")), _REASON),
     ),
-    _hospital("images-complete", doings.images_complete, awaits_protocol),
+    _hospital(
+        "images-complete",
+        doings.images_complete,
+        awaits_completeness,
+        Field(name="count", kind="number", is_required=False),
+        Field(name="is_insisted", kind="flag", is_required=False),
+    ),
     _hospital(
         "protocol-acknowledged", doings.acknowledge_protocol, awaits_radiographer, Field(name="radiographer"), _VERSION
     ),

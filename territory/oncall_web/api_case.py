@@ -23,6 +23,7 @@ from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import study_name
 from territory.oncall_web.app import Handler, Site
 from territory.oncall_web.case_page import case_of, eyes_of, log_of, matches_of, not_chosen, reasons_of
+from territory.oncall_web.completeness_view import completeness_json
 
 _NEVER_GIVEN: Final = frozenset(
     {"patient_key", "former_patient_key", "other_patient_key", "transaction_uid", "replaced_transaction_uid"}
@@ -69,6 +70,12 @@ def show_candidates(site: Site, request: Request, holder: Holder, sent: dict[str
     return JSONResponse(
         {"case_id": case.case_id, "candidates": [_match(one) for one in matches_of(site, case, holder)]}
     )
+
+
+def show_images(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
+    """Return whether the images of a case are complete, by which evidence, and how sure that is."""
+    del sent
+    return JSONResponse(completeness_json(case_of(site, request, holder)))
 
 
 def decision_json(event: Event, decision: AssignmentDecision | None) -> dict[str, Any]:
@@ -138,5 +145,6 @@ CASE_API: Final[tuple[tuple[str, tuple[str, ...], May | None, Handler], ...]] = 
     ("/oncall/api/cases/{case_id}/log", ("GET",), May.WATCH, show_log),
     ("/oncall/api/cases/{case_id}/why", ("GET",), May.WATCH, show_why),
     ("/oncall/api/cases/{case_id}/candidates", ("GET",), May.WATCH, show_candidates),
+    ("/oncall/api/cases/{case_id}/images", ("GET",), May.WATCH, show_images),
 )
 """Address, methods, what a token must be good for, and who answers."""

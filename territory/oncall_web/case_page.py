@@ -33,6 +33,7 @@ from territory.oncall_web.actions import ACTIONS, perform
 from territory.oncall_web.app import Forbidden, Handler, Site
 from territory.oncall_web.case_forms import Attempt, case_words, forms_of
 from territory.oncall_web.case_view import Eyes
+from territory.oncall_web.completeness_view import completeness_of
 from territory.oncall_web.desk import stage_of
 from territory.oncall_web.doings import FieldsWrong
 from territory.oncall_web.offers import is_laid_aside, is_read
@@ -158,6 +159,7 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         target="" if case.images.target_at is None else eyes.clock(case.images.target_at),
         reader="" if reader is None else eyes.name(reader),
         clocks=clocks,
+        completeness=completeness_of(case, site.desk.in_force().intake, eyes),
         awaited=next((one for one in clocks if one.clock is Clock.ACKNOWLEDGEMENT and not one.ended), None),
         primary=primary,
         writes=_is_reading(case, holder),

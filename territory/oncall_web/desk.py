@@ -40,6 +40,7 @@ from oncall.reading.assignment import AssignmentDecision
 from oncall.reading.forecast import Forecast, forecast
 from oncall.recall_rows import order_of
 from oncall.schema import oncall_message, oncall_recall
+from territory.oncall_web.completeness_view import remark_of
 
 _Found = TypeVar("_Found")
 
@@ -49,7 +50,10 @@ RECALLS_SHOWN_MAX: Final = 50
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One open case on the wall. ``left_s`` is the time left of the hour, ``onset_left_s`` of the stroke window."""
+    """One open case on the wall. ``left_s`` is the time left of the hour, ``onset_left_s`` of the stroke window.
+
+    ``remark`` says what is remarkable about its images (`completeness_view.remark_of`).
+    """
 
     case_id: CaseId
     site_id: SiteId
@@ -62,6 +66,7 @@ class Row:
     onset_left_s: float | None
     waiting_s: float
     is_predicted_late: bool = False
+    remark: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +76,7 @@ class Wall:
     now: datetime
     rows: tuple[Row, ...]
     duty: tuple[tuple[str, str, datetime], ...]
+    links_lost: tuple[tuple[str, datetime], ...]
     forecast: Forecast
 
 
@@ -170,12 +176,17 @@ class Desk:
             rules = self._rules.at(now)
             cases = [case for case in self._engine.open_cases(now) if may_see(case.site_id)]
             found = forecast(self._engine.board(now), rules.directory, rules.reading)
+            lost = {site: since for site, since in self._engine.night.duty.links_lost.items() if may_see(site)}
         late = {breach.case_id for breach in found.breaches}
         rows = tuple(_row(case, rules, now, is_predicted_late=case.case_id in late) for case in cases)
         return Wall(
             now=now,
             rows=tuple(sorted(rows, key=_by_haste)),
             duty=tuple(_on_duty(rules, now)),
+            links_lost=tuple(
+                (rules.directory.sites[site].name if site in rules.directory.sites else site, since)
+                for site, since in sorted(lost.items())
+            ),
             forecast=found,
         )
 
@@ -280,6 +291,7 @@ def _row(case: Case, rules: InForce, now: datetime, *, is_predicted_late: bool) 
         onset_left_s=None if onset is None else onset.left_s(now),
         waiting_s=(now - since).total_seconds(),
         is_predicted_late=is_predicted_late,
+        remark=remark_of(case),
     )
 
 

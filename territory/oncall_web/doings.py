@@ -8,6 +8,7 @@ Invariants: a reader acts on a reading that they hold; another case is one that 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from foundation.errors import PeerError, Refused
 from oncall.case import commands, commands_report
@@ -16,7 +17,7 @@ from oncall.case.event import CaseId
 from oncall.case.state import Case
 from oncall.critical.calls import CallOutcome
 from oncall.directory import PersonId
-from oncall.engine.engine import Command
+from oncall.engine.engine import Command, Engine
 from oncall.reading.board import Urgency
 from territory.oncall_web.access import Holder
 from territory.oncall_web.action_fields import is_set, studies_by_name, study_name
@@ -205,8 +206,21 @@ def communicate_critical(call: Call) -> Case:
 
 
 def images_complete(call: Call) -> Case:
-    """Say that every image is there: the hour begins."""
-    return call.site.desk.ask(lambda engine, now: engine.complete_images(call.case_id, now, rule="button"))
+    """Say that every image is there: the hour begins with the last of them, if nothing speaks against it.
+
+    Of a case of which nothing comes by this archive it is only the word of whoever says so.
+    """
+    count = int(call.values["count"]) if call.values["count"] else None
+    is_insisted = is_set(call.values["is_insisted"])
+
+    def say(engine: Engine, now: datetime) -> Case:
+        known = engine.case(call.case_id)
+        if not known.images.received and not known.request.merged_into:
+            return engine.complete_images(call.case_id, now, rule="button")
+        engine.say_images_complete(call.case_id, count, now, actor=call.holder.actor(), is_insisted=is_insisted)
+        return engine.case(call.case_id)
+
+    return call.site.desk.ask(say)
 
 
 def acknowledge_protocol(call: Call) -> Case:

@@ -59,6 +59,11 @@ def awaits_protocol(case: Case, me: PersonId | None) -> bool:
     return is_unread(case, me) and case.images.state is not ImagesState.COMPLETE
 
 
+def awaits_completeness(case: Case, me: PersonId | None) -> bool:
+    """Its images are not complete, or not any more."""
+    return awaits_protocol(case, me) or (is_unread(case, me) and case.images.is_reopened)
+
+
 def awaits_images(case: Case, me: PersonId | None) -> bool:
     """It has no study yet."""
     return case.is_open and not case.images.studies

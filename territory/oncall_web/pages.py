@@ -50,6 +50,7 @@ def wall(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> 
         now=shown.now.astimezone(zone),
         duty=[(line, name, end.astimezone(zone)) for line, name, end in shown.duty],
         late=len(shown.forecast.breaches),
+        links_lost=[(name, since.astimezone(zone)) for name, since in shown.links_lost],
         forecast=why_forecast(
             shown.forecast, rules.directory, Language(language_of(request.headers.get("accept-language", "")))
         ),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from territory.oncall_web.texts_case import ACTION_TEXTS, CASE_TEXTS
+from territory.oncall_web.texts_completeness import COMPLETENESS_TEXTS
 from territory.oncall_web.texts_report import REPORT_TEXTS
 from territory.oncall_web.texts_rooms import ROOM_TEXTS
 
@@ -15,6 +16,7 @@ LANGUAGES: Final = ("fr", "en")
 _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     **CASE_TEXTS,
     **ACTION_TEXTS,
+    **COMPLETENESS_TEXTS,
     **REPORT_TEXTS,
     **ROOM_TEXTS,
     "title": ("Garde de téléradiologie", "Teleradiology on call"),
