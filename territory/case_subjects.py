@@ -6,15 +6,13 @@ Invariant: nobody is named for whom the case's opaque key was not made, so that 
 name; when the studies' patient is not the case's, the dossier has the key alone, and the log says why.
 """
 
-from contextlib import suppress
-from datetime import date, datetime
-
 from sqlalchemy import select
 
 from foundation.database import Database
 from oncall.case.state import Case
 from oncall.report_documents.source import Subject
 from pacs.archive.schema import patient, study
+from territory.known_patients import subject_of
 from territory.patient_keys import patient_key
 
 
@@ -52,20 +50,9 @@ class IndexSubjects:
                 .where(study.c.study_instance_uid.in_(sorted(uid for uid, _ in wanted)))
                 .order_by(study.c.study_pk)
             ).all()
-        for row in rows:
-            is_of_case = (row.study_instance_uid, row.issuer) in wanted
-            if is_of_case and patient_key(self._secret, row.issuer, row.patient_id) == case.patient_key:
-                return Subject(
-                    name=row.patient_name,
-                    patient_id=row.patient_id,
-                    issuer=row.issuer,
-                    birth_date=_date(row.patient_birth_date),
-                    sex=row.patient_sex,
-                )
+            for row in rows:
+                subject = subject_of(connection, row)
+                is_of_case = (row.study_instance_uid, row.issuer) in wanted
+                if is_of_case and patient_key(self._secret, subject.issuer, subject.patient_id) == case.patient_key:
+                    return subject
         return None
-
-
-def _date(text: str) -> date | None:
-    with suppress(ValueError):
-        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007  # a calendar day has no zone
-    return None

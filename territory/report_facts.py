@@ -9,7 +9,7 @@ is the patient whom the case knows.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, datetime, time
+from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -21,10 +21,11 @@ from oncall.delivery.documents import Described, NotDescribed
 from oncall.directory import Directory
 from oncall.engine.sql_store import SqlStore
 from oncall.report.version import SignedVersion
-from oncall.report_documents.source import ExamFacts, ExaminedStudy, Subject
+from oncall.report_documents.source import ExamFacts, ExaminedStudy
 from oncall.schema import oncall_study_link
 from pacs.archive.schema import patient
 from pacs.archive.schema import study as studies
+from territory.known_patients import day, patient_in_use, subject_of
 from territory.patient_keys import patient_key
 
 ReadDirectory = Callable[[datetime], Directory]
@@ -66,18 +67,23 @@ class IndexFacts:
         case = fold(events)
         with self._database.read() as connection:
             rows = _studies(connection, case)
-        if not rows:
-            raise NotDescribed("no_study")
-        if len({row.patient_pk for row in rows}) > 1:
+            if not rows:
+                raise NotDescribed("no_study")
+            # Patients whom the hospital has merged are one; those without an identifier never are.
+            owners = {
+                patient_in_use(connection, row.issuer, row.patient_id) if row.patient_id else row.patient_pk
+                for row in rows
+            }
+            subject = subject_of(connection, rows[0])
+        if len(owners) > 1:
             raise NotDescribed("two_patients")
-        first = rows[0]
-        key = patient_key(self._secret, first.issuer, first.patient_id)
+        key = patient_key(self._secret, subject.issuer, subject.patient_id)
         if case.patient_key and key != case.patient_key:
             raise NotDescribed("another_patient")
         if case.is_another(signed.version.patient_key) or signed.version.patient_key not in {"", key}:
             # What was signed for one patient never goes into another's record: it is signed again, or withdrawn.
             raise NotDescribed("signed_for_another")
-        return _subject(first), self._exam(case, rows)
+        return subject, self._exam(case, rows)
 
     def _exam(self, case: Case, rows: Sequence[Row[Any]]) -> ExamFacts:
         site = self._read_directory(self._clock.now()).sites.get(case.site_id)
@@ -107,16 +113,6 @@ def _studies(connection: Connection, case: Case) -> list[Row[Any]]:
     return list(connection.execute(wanted))
 
 
-def _subject(row: Row[Any]) -> Subject:
-    return Subject(
-        name=row.patient_name,
-        patient_id=row.patient_id,
-        issuer=row.issuer,
-        birth_date=_date(row.patient_birth_date),
-        sex=row.patient_sex,
-    )
-
-
 def _study(row: Row[Any]) -> ExaminedStudy:
     return ExaminedStudy(
         study_instance_uid=row.study_instance_uid,
@@ -124,15 +120,9 @@ def _study(row: Row[Any]) -> ExaminedStudy:
         description=row.study_description,
         accession_number=row.accession_number,
         study_id=row.study_id,
-        study_date=_date(row.study_date),
+        study_date=day(row.study_date),
         study_time=_time(row.study_time),
     )
-
-
-def _date(text: str) -> date | None:
-    with suppress(ValueError):
-        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007  # a calendar day has no zone
-    return None
 
 
 def _time(text: str) -> time | None:

@@ -12,6 +12,7 @@ from foundation.database import Database
 from oncall.channels.port import Channel
 from oncall.delivery.channels.dicom import DicomWay
 from oncall.delivery.channels.email import EmailWay
+from oncall.delivery.channels.hl7 import Hl7Way
 from oncall.delivery.channels.port import Way
 from oncall.delivery.channels.web import WebWay
 from oncall.delivery.documents import DocumentStore
@@ -25,6 +26,8 @@ from pacs.scp import tls
 from pacs.scu.association import PeerAddress
 from territory import settings_rules
 from territory.adapters import ConfiguredPeers
+from territory.hl7_parts import destinations
+from territory.hl7_report_port import MllpReports
 from territory.report_doors import ScuDoor
 from territory.report_facts import IndexFacts
 from territory.settings import Settings
@@ -36,8 +39,7 @@ ANY_ADDRESS: Final = "0.0.0.0"  # noqa: S104  # compared with, never bound
 def make_documents(settings: Settings, database: Database, secret: bytes, clock: Clock) -> DocumentStore:
     """Return what makes and keeps documents, for a worker or for pages; each thread group has its own."""
     fonts = settings.oncall.delivery.font_directory
-    rules = PublishedRules(database)
-    facts = IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
+    facts = _facts(database, secret, clock)
     maker = partial(make, font_directories=() if fonts is None else (fonts,))
     return DocumentStore(database, facts, maker, clock)
 
@@ -67,6 +69,9 @@ def make_delivery(
     ]
     mail = [channel for channel in channels if channel.kind is ChannelKind.EMAIL]
     ways += [EmailWay(channel, report_url(settings)) for channel in mail[-1:]]
+    if settings.hl7 is not None:
+        describe = _facts(database, secret, clock)
+        ways.append(Hl7Way(MllpReports(database, settings.hl7, destinations(settings), describe)))
     return DeliveryWorker(
         database,
         ways,
@@ -76,6 +81,11 @@ def make_delivery(
         policy=DeliveryPolicy(first_wait_s=delivery.first_wait_s, wait_max_s=delivery.wait_max_s),
         on_news=on_news,
     )
+
+
+def _facts(database: Database, secret: bytes, clock: Clock) -> IndexFacts:
+    rules = PublishedRules(database)
+    return IndexFacts(database, secret, lambda now: rules.at(now).directory, clock)
 
 
 def report_url(settings: Settings) -> str:

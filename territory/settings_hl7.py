@@ -94,6 +94,8 @@ class Hl7:
     accept_without_tls: bool = setting(boolean, True)
     application: str = setting(text, "TELEGARDE")
     facility: str = setting(text, "")
+    organisation: str = setting(text, "")
+    finess: str = setting(text, "")
     processing_id: str = setting(_processing_id, "P")
     message_bytes_max: int = setting(whole_number(65_536, 268_435_456), 8_388_608)
     connections_max: int = setting(whole_number(1, 1_000), 64)

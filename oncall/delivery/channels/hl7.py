@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from foundation.errors import Unavailable
 from oncall.case.event import CaseId
 from oncall.delivery.channels.port import Parcel
-from oncall.delivery.documents import DocumentKind
+from oncall.delivery.documents import DocumentKind, NotDescribed
 from oncall.delivery.model import DeliveryChannel
 from oncall.delivery.queue import Arrived, NotArrived, Outcome
 from oncall.report.version import VersionKind
@@ -38,6 +38,10 @@ class Hl7Report:
     pdf: bytes
 
 
+class NoDestination(Unavailable):
+    """The directory names a destination that this node does not have."""
+
+
 class Hl7Port(Protocol):
     """An interface to hospitals' systems."""
 
@@ -46,6 +50,10 @@ class Hl7Port(Protocol):
 
         Raises
         ------
+        NoDestination
+            If there is no such destination.
+        oncall.delivery.documents.NotDescribed
+            If it is not certain whose the report is.
         foundation.errors.Unavailable
             If nobody answered: the same report is handed over again later.
         """
@@ -73,6 +81,10 @@ class Hl7Way:
         )
         try:
             code = self._port.hand_over(report)
+        except NotDescribed as error:
+            return NotArrived(reason=error.reason)
+        except NoDestination:
+            return NotArrived(reason="unknown_destination")
         except Unavailable:
             return NotArrived(reason="no_answer")
         if code in _TAKEN:

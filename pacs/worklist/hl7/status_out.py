@@ -22,6 +22,11 @@ MESSAGE_TYPE: Final = ("ORM", "O01", "ORM_O01")
 STATUS_SCHEME: Final = "TELEGARDE_STATUS"
 """Coding system of ORC-16 in a change of status: names of events, as docs/hl7.md lists them."""
 
+NEW: Final = "NW"
+CHANGED: Final = "XO"
+TAKEN_BACK: Final = "CA"
+
+_SCHEDULED: Final = "SC"
 _PRIORITIES: Final = {
     OrderPriority.STAT: "S",
     OrderPriority.HIGH: "A",
@@ -49,9 +54,9 @@ class StatusNews:
     event: str
 
 
-def order_message(header: Header, order: Order, context: OrderContext, *, is_cancelled: bool = False) -> bytes:
-    """Return an order for the hospital's RIS: new, or taken back."""
-    orc = {1: "CA" if is_cancelled else "NW", 5: "CA" if is_cancelled else "SC"}
+def order_message(header: Header, order: Order, context: OrderContext, *, control: str) -> bytes:
+    """Return an order for the hospital's RIS: `NEW`, `CHANGED` or `TAKEN_BACK`."""
+    orc = {1: control, 5: OrderStatus.CANCELLED.value if control == TAKEN_BACK else _SCHEDULED}
     return _message(header, order, context, orc)
 
 
