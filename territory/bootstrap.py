@@ -4,6 +4,8 @@ For: which object gets which other. Not for: behaviour; nothing here decides any
 """
 
 import functools
+import os
+import secrets
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -42,6 +44,7 @@ from pacs.worklist.deliveries import Deliveries
 from pacs.worklist.find_service import MODALITY_WORKLIST, WorklistFindService, agree_worklist
 from pacs.worklist.mpps_service import MppsService
 from pacs.worklist.query import WorklistQuery
+from pacs.worklist.ups.relay import EventRelay
 from storage_tiers.lane import LaneLimits, LanePool
 from storage_tiers.local_packs import LocalPacks
 from territory import settings_rules
@@ -50,6 +53,7 @@ from territory.launch import Launch
 from territory.maintenance import CHECKPOINT_EVERY_S, PeriodicTask, checkpoint
 from territory.published_sites import PublishedSites
 from territory.settings import Duplicates, Settings
+from territory.ups_parts import make_event_relay, make_ups_service
 from territory.worker_table import WorkerRow
 
 # Inside the data directory: the journal's packs.
@@ -58,6 +62,8 @@ JOURNAL_DIRECTORY: Final = "packs"
 LOOKUP_EVERY_S: Final = 1.0
 # Results of storage commitment that are due wait at most this much longer.
 RELAY_EVERY_S: Final = 2.0
+# Events of work items wait at most this much longer for the AEs that are told by an association.
+EVENTS_EVERY_S: Final = 0.5
 
 
 class TlsSettingsUnusable(Refused):
@@ -117,6 +123,10 @@ def _deliver(relay: CommitmentRelay) -> None:
     relay.deliver_due()
 
 
+def _report(events: EventRelay) -> None:
+    events.turn()
+
+
 def maintenance_tasks(settings: Settings, database: Database, *, is_stopping: Callable[[], bool]) -> list[PeriodicTask]:
     """Return what one process does for the whole node, again and again."""
     reader = PackReader(LocalPacks(journal_directory(settings.archive.data_dir)))
@@ -126,10 +136,12 @@ def maintenance_tasks(settings: Settings, database: Database, *, is_stopping: Ca
         ReportCaller(ConfiguredPeers(settings).addresses, _timeouts(settings)),
         is_stopping=is_stopping,
     )
+    events = make_event_relay(settings, database, SystemClock(), _timeouts(settings))
     return [
         PeriodicTask(name="checkpoint", every_s=CHECKPOINT_EVERY_S, run=functools.partial(checkpoint, database)),
         PeriodicTask(name="sop_lookup", every_s=LOOKUP_EVERY_S, run=functools.partial(_drain_lookup, database)),
         PeriodicTask(name="commitment_relay", every_s=RELAY_EVERY_S, run=lambda: _deliver(relay)),
+        PeriodicTask(name="workitem_events", every_s=EVENTS_EVERY_S, run=lambda: _report(events)),
     ]
 
 
@@ -204,11 +216,14 @@ def _services(settings: Settings, database: Database, reader: PackReader, clock:
         presentation.STORAGE_COMMITMENT_PUSH_MODEL: CommitmentService(Ledger(database, clock), reader),
     }
     services |= dict.fromkeys((presentation.MPPS, presentation.MPPS_RETRIEVE), MppsService(database, clock))
+    workitems = make_ups_service(settings, database, clock, worker=f"dicom-{os.getpid()}-{secrets.token_hex(4)}")
     for sop_class_uid, needs in presentation.SERVICE_SOP_CLASSES.items():
         if needs is presentation.Needs.QUERY:
             services[sop_class_uid] = find
         elif needs is presentation.Needs.RETRIEVE:
             services[sop_class_uid] = retrieve
+        elif needs is presentation.Needs.WORKITEMS:
+            services[sop_class_uid] = workitems
     query = WorklistQuery(database, PublishedSites(database).zone_of, clock)
     services[MODALITY_WORKLIST] = WorklistFindService(
         query, Deliveries(database, clock), answers_max=settings.dicom.limits.find_results_max

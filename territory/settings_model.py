@@ -297,6 +297,7 @@ class Peer:
     rights: tuple[Right, ...] = setting(list_of(choice(Right)), ())
     issuer: str = setting(text, "")
     site: str = setting(text, "")
+    person: str = setting(text, "")
     move_destinations: tuple[str, ...] = setting(list_of(ae_title_or_star), ())
     associations_max: int | None = setting(whole_number(1, 10_000), None)
 

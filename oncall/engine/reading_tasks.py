@@ -72,8 +72,9 @@ class ReadingTasks(Deciding):
                 raise Refused("the case is being read: have it released before another reader is named")
             assigning.ensure_may_open(draft, case, person_id)
             chain_id = paging.running_chain(case)
-            if chain_id is not None:
-                paging.tell(draft, draft.chain(chain_id), Closed(reason="assignment:named", is_superseded=True))
+            chain = None if chain_id is None else draft.chain(chain_id)
+            if chain is not None:
+                paging.tell(draft, chain, Closed(reason="assignment:named", is_superseded=True))
             by = replace(draft.context, actor=actor)
             named = commands.assign(draft.case(case_id), person_id, by, reason="named by a coordinator")
             draft.record(case_id, *named)

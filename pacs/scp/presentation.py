@@ -69,6 +69,10 @@ SERVICE_SOP_CLASSES: Final[Mapping[str, Needs]] = MappingProxyType(
         MPPS: Needs.WORKLIST,
         MPPS_RETRIEVE: Needs.WORKLIST,
         "1.2.840.10008.5.1.4.31": Needs.WORKLIST,  # Modality Worklist, FIND
+        "1.2.840.10008.5.1.4.34.6.1": Needs.WORKITEMS,  # Unified Procedure Step, Push
+        "1.2.840.10008.5.1.4.34.6.2": Needs.WORKITEMS,  # Unified Procedure Step, Watch
+        "1.2.840.10008.5.1.4.34.6.3": Needs.WORKITEMS,  # Unified Procedure Step, Pull
+        "1.2.840.10008.5.1.4.34.6.5": Needs.WORKITEMS,  # Unified Procedure Step, Query
         "1.2.840.10008.5.1.4.1.2.1.1": Needs.QUERY,  # Patient Root, FIND
         "1.2.840.10008.5.1.4.1.2.1.2": Needs.RETRIEVE,  # Patient Root, MOVE
         "1.2.840.10008.5.1.4.1.2.1.3": Needs.RETRIEVE,  # Patient Root, GET

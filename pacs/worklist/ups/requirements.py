@@ -109,6 +109,11 @@ class Created(NamedTuple):
     is_modified: bool
 
 
+def empty_attributes() -> dict[int, Element]:
+    """Return every attribute of type 2, empty: what a work item that is made here begins with."""
+    return {empty: Element(vr=vr) for empty, vr in _EMPTY_WHEN_MISSING.items()}
+
+
 def attributes_to_create(asked: Item) -> Created:
     """Return the attributes of a new work item.
 

@@ -342,7 +342,8 @@ def events_after(connection: Connection, aets: Iterable[str], event_id: int, *, 
 
 def waiting(connection: Connection, way: str) -> frozenset[str]:
     """Return the AEs for whom there are events that did not go to them one way."""
-    newest = select(ups_event.c.aet, func.max(ups_event.c.event_id).label("newest")).group_by(ups_event.c.aet).subquery()
+    column = ups_event.c
+    newest = select(column.aet, func.max(column.event_id).label("newest")).group_by(column.aet).subquery()
     came = select(ups_delivered.c.aet, ups_delivered.c.event_id).where(ups_delivered.c.way == way).subquery()
     query = (
         select(newest.c.aet)
