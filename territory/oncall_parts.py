@@ -44,6 +44,7 @@ from pacs.archive.schema import patient, series
 from pacs.archive.schema import study as studies
 from pacs.worklist import identity
 from storage_tiers.local_packs import LocalPacks
+from territory.answer_links import answer_url
 from territory.bootstrap import journal_directory
 from territory.case_subjects import IndexSubjects
 from territory.exam_steps import StoredSteps
@@ -58,6 +59,8 @@ from territory.oncall_web.app import make_site
 from territory.oncall_web.delivery_room import DeliveryRoom
 from territory.oncall_web.desk import Desk
 from territory.oncall_web.figures_room import FiguresRoom
+from territory.oncall_web.order_room import OrderRoom
+from territory.oncall_web.protocol_room import ProtocolRoom
 from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
@@ -68,7 +71,6 @@ from territory.report_facts import IndexFacts
 from territory.report_parts import make_delivery, make_documents
 from territory.seen_studies import IndexSeen
 from territory.settings import Oncall, Settings
-from territory.settings_model import LOOPBACK
 from territory.time_stamp_parts import make_time_stamper
 
 CONSOLE_FILE: Final = "oncall_console.jsonl"
@@ -94,7 +96,7 @@ class OncallParts:
         # Timers and leases are instants: a machine's clock that is set back must not put them off.
         self._clock = SteadyClock(clock or SystemClock(), not_before=_last_written_at(self._database))
         secret = answer_secret(settings.archive.data_dir)
-        sender = self._sender = Sender(answer_url=_answer_url(settings), secret=secret)
+        sender = self._sender = Sender(answer_url=answer_url(settings), secret=secret)
         store, rules = SqlStore(self._database), PublishedRules(self._database, intake_policy(settings.oncall))
         self._engine = Engine(store, rules, sender, worker=worker)
         # The pages have an engine of their own: one is for one thread.
@@ -104,8 +106,7 @@ class OncallParts:
         self._describer = IndexDescriber(self._database, secret)
         self._orders, self._identities = OrderFacts(self._database, secret), IdentityFacts(self._database, secret)
         self._exam_steps = StoredSteps(self._database, lambda now: rules.at(now).directory)
-        packs = LocalPacks(journal_directory(settings.archive.data_dir))
-        self._performed = ArchivePerformed(self._database, PackReader(packs), self._clock)
+        self._performed = ArchivePerformed(self._database, _reader(settings), self._clock)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
         self._delivery = make_delivery(
             settings, self._database, _channels(settings), self._clock,
@@ -151,6 +152,8 @@ class OncallParts:
             deliveries=DeliveryRoom(database),
             evidence=EvidenceRoom(maker=maker, signer=keys),
             figures=FiguresRoom(desk, database),
+            orders=OrderRoom(database),
+            protocols=ProtocolRoom(database, ArchivePerformed(database, _reader(settings), clock)),
         )
 
     def start(self) -> None:
@@ -299,11 +302,8 @@ def _last_written_at(database: Database) -> datetime | None:
     return max((instant_of_us(since_1970_us) for since_1970_us in found if since_1970_us is not None), default=None)
 
 
-def _answer_url(settings: Settings) -> str:
-    web = settings.oncall.web
-    if settings.oncall.answer_url or web is None or web.host != LOOPBACK:
-        return settings.oncall.answer_url or ""
-    return f"http://{web.host}:{web.port}/oncall/a/"
+def _reader(settings: Settings) -> PackReader:
+    return PackReader(LocalPacks(journal_directory(settings.archive.data_dir)))
 
 
 def _web(settings: Settings, desk: Desk, rooms: Rooms, secret: bytes) -> WebServer | None:
@@ -331,7 +331,7 @@ def _channels(settings: Settings) -> list[Channel]:
             )
         )  # fmt: skip
     if oncall.ntfy_url:
-        channels.append(HttpChannel(ntfy_gateway(oncall.ntfy_url, answer_url=_answer_url(settings))))
+        channels.append(HttpChannel(ntfy_gateway(oncall.ntfy_url, answer_url=answer_url(settings))))
     # Of two ways for one kind the described gateway wins: it comes last.
     channels += [HttpChannel(gateway) for gateway in _gateways(settings)]
     return channels
@@ -345,4 +345,4 @@ def _gateways(settings: Settings) -> tuple[HttpGateway, ...]:
     if oncall.gateway_secrets_file is not None:
         named = parse(oncall.gateway_secrets_file.read_bytes()).members()
         secrets = {name: value.text(characters_max=1000) for name, value in named.items()}
-    return read_gateways(oncall.gateways_file.read_bytes(), answer_url=_answer_url(settings), secrets=secrets)
+    return read_gateways(oncall.gateways_file.read_bytes(), answer_url=answer_url(settings), secrets=secrets)

@@ -27,6 +27,14 @@ WEB: Final = "web"
 """The source of orders whose cases the form opens."""
 
 
+_UNIDENTIFIED_CHARACTERS: Final = 10
+
+
+def id_of_unidentified(order_id: str) -> str:
+    """Return the Patient ID under which an order's patient is on the worklist whom nobody has identified."""
+    return f"X-{order_id[:_UNIDENTIFIED_CHARACTERS].upper()}"
+
+
 class OrderFacts:
     """Looks orders up.
 
@@ -62,7 +70,8 @@ class OrderFacts:
             exam=order.exam,
             words=(order.description, *(one.meaning for one in coded if one is not None)),
             urgency=order.urgency,
-            patient_key=self._key(survivor),
+            # Whom nobody has identified is nobody's patient, whatever the worklist calls them.
+            patient_key="" if patient.patient_id == id_of_unidentified(order.order_id) else self._key(survivor),
             former_patient_keys=frozenset(self._key(key) for key in same) - {self._key(survivor)},
             is_identity_qualified=patient.ins is not None and patient.ins.status is InsStatus.QUALIFIED,
             placer_order_number=order.placer_order_number,

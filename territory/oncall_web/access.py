@@ -29,6 +29,7 @@ class May(StrEnum):
 
     WATCH = "watch"
     REQUEST = "request"
+    PERFORM = "perform"
     READ = "read"
     RECALL = "recall"
     COORDINATE = "coordinate"
@@ -56,7 +57,7 @@ class Holder:
     @property
     def may_see_clinical_text(self) -> bool:
         """Whether findings and motives concern them: who treats or coordinates, not who only watches."""
-        return bool(self.may & {May.REQUEST, May.READ, May.COORDINATE})
+        return bool(self.may & {May.REQUEST, May.PERFORM, May.READ, May.COORDINATE})
 
     def may_see(self, site_id: SiteId) -> bool:
         """Say whether a site's cases concern this holder."""

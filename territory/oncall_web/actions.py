@@ -19,6 +19,7 @@ from oncall.critical.calls import CallOutcome
 from oncall.directory import PersonId
 from oncall.second_reading.score import BodyRegion, CorrectionBy, DiscrepancyKind, Score
 from territory.oncall_web import doings
+from territory.oncall_web import doings_protocol as protocols
 from territory.oncall_web import second_reading_doings as second
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import Field, check_fields, fixed, studies_by_name
@@ -29,7 +30,6 @@ from territory.oncall_web.offers import (
     awaits_completeness,
     awaits_first_word,
     awaits_images,
-    awaits_protocol,
     awaits_radiographer,
     criticals,
     has_critical,
@@ -106,6 +106,8 @@ _LOCK: Final = Field(name="transaction_uid", kind="uid", is_required=False, is_o
 _METHOD: Final = Field(name="method", kind="choice", choices=fixed("phone", "in_person", "secure_message"))
 _PATIENT: Final = Field(name="patient_id")
 _READ, _REQUEST, _COORDINATE = frozenset({May.READ}), frozenset({May.REQUEST}), frozenset({May.COORDINATE})
+_CONSOLE = _REQUEST | frozenset({May.PERFORM})
+_RADIOGRAPHER: Final = Field(name="radiographer")
 _TOLD, _UNTOLD, _TAKEN = CriticalState.COMMUNICATED, CriticalState.DECLARED, CriticalState.ACKNOWLEDGED
 
 
@@ -121,6 +123,10 @@ def _hospital(name: str, do: Callable[[Call], Case], is_offered: Any, *fields: F
     return Action(
         name=name, section="hospital", may=_REQUEST, do=do, is_offered=is_offered, fields=fields, is_grave=grave
     )
+
+
+def _console(name: str, do: Callable[[Call], Case], is_offered: Any, *fields: Field) -> Action:
+    return Action(name=name, section="hospital", may=_CONSOLE, do=do, is_offered=is_offered, fields=fields)
 
 
 def _coordinator(name: str, do: Callable[[Call], Case], is_offered: Any, *fields: Field) -> Action:
@@ -163,11 +169,16 @@ _LIST: Final = (
     ),
     _reader(
         "protocol-sent",
-        doings.send_protocol,
-        awaits_protocol,
-        Field(name="protocol_id"),
-        Field(name="text", kind="text", is_required=False),
+        protocols.send_protocol,
+        protocols.never_on_the_page,
+        Field(name="protocol_id", is_required=False),
+        Field(name="language", is_required=False, is_on_page=False),
+        Field(name="text", kind="text", is_required=False, characters_max=protocols.WORDS_CHARACTERS_MAX),
+        Field(name="protocol_reason", kind="text", is_required=False),
+        Field(name="signature_reason", kind="text", is_required=False),
+        Field(name="signature_clinician", is_required=False),
     ),
+    _reader("protocol-answer", protocols.answer, protocols.has_question, Field(name="answer", kind="text")),
     Action(
         name="triage",
         section="reader",
@@ -176,15 +187,26 @@ _LIST: Final = (
         is_offered=is_unread,
         fields=(Field(name="urgency", kind="choice", choices=fixed("1", "2", "3")), _REASON),
     ),
-    _hospital(
+    _console(
         "images-complete",
         doings.images_complete,
         awaits_completeness,
         Field(name="count", kind="number", is_required=False),
         Field(name="is_insisted", kind="flag", is_required=False),
     ),
-    _hospital(
-        "protocol-acknowledged", doings.acknowledge_protocol, awaits_radiographer, Field(name="radiographer"), _VERSION
+    _console("protocol-acknowledged", doings.acknowledge_protocol, awaits_radiographer, _RADIOGRAPHER, _VERSION),
+    _console("protocol-question", protocols.ask, protocols.may_ask, Field(name="question", kind="text"), _RADIOGRAPHER),
+    Action(
+        name="justify-deviation",
+        section="hospital",
+        may=_CONSOLE | _READ,
+        do=protocols.justify,
+        is_offered=protocols.has_deviation,
+        fields=(
+            Field(name="deviation_id", kind="choice", choices=protocols.open_deviations),
+            _REASON,
+            Field(name="radiographer", is_required=False),
+        ),
     ),
     _hospital("report-acknowledged", doings.acknowledge_report, awaits_clinician, _CLINICIAN, _VERSION),
     _hospital("report-accessed", doings.access_report, awaits_clinician, _CLINICIAN, _VERSION),

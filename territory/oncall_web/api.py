@@ -24,6 +24,7 @@ from territory.oncall_web.app import Forbidden, Handler, Site, new_id
 from territory.oncall_web.desk import stage_of
 from territory.oncall_web.doings import FieldsWrong
 from territory.oncall_web.form import check_request
+from territory.oncall_web.form_order import open_with_order
 from territory.oncall_web.texts import text
 from territory.patient_keys import patient_key
 
@@ -43,7 +44,9 @@ def open_case(site: Site, request: Request, holder: Holder, sent: dict[str, Any]
     )
     if checked.request is None:
         return wrong_fields(checked.errors)
-    case = site.desk.open_case(checked.request, holder.actor(), case_id=_case_id(request, holder, "api"))
+    case = open_with_order(
+        site, holder, checked, str(sent.get("patient_id") or "").strip(), number=_case_id(request, holder, "api")
+    )
     return JSONResponse(as_json(case, site.desk.now()), status_code=HTTPStatus.CREATED)
 
 

@@ -19,6 +19,7 @@ from territory.oncall_web.actions import ACTIONS, Action, asked_of, may_do
 from territory.oncall_web.app import Site, new_id
 from territory.oncall_web.case_view import Eyes
 from territory.oncall_web.doings import new_uid
+from territory.oncall_web.protocol_view import deviation_label
 
 _SECOND_WORDS: Final[Mapping[str, str]] = {
     "score": "score.", "discrepancy_kind": "discrepancy.", "body_region": "region.", "correction_by": "correction.",
@@ -137,6 +138,8 @@ def _options(
             (known, f"{eyes.say(f'category.{declared[known].category}')}, {eyes.clock(declared[known].declared_at)}")
             for known in one.choices(case)
         )
+    if one.name == "deviation_id":
+        return tuple((known, deviation_label(known, case, eyes)) for known in one.choices(case))
     prefix = {
         "urgency": "urgency.",
         "category": "category.",

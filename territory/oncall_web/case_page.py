@@ -36,7 +36,8 @@ from territory.oncall_web.case_view import Eyes
 from territory.oncall_web.completeness_view import completeness_of
 from territory.oncall_web.desk import stage_of
 from territory.oncall_web.doings import FieldsWrong
-from territory.oncall_web.offers import is_laid_aside, is_read
+from territory.oncall_web.offers import awaits_protocol, is_laid_aside, is_read
+from territory.oncall_web.protocol_view import deviations_of, patient_view, protocol_view, questions_of
 from territory.oncall_web.texts import language_of
 from territory.oncall_web.texts_events import reason_words
 
@@ -44,7 +45,7 @@ SECTIONS: Final = ("reader", "hospital", "coordination")
 _PRIMARY: Final[Mapping[str, tuple[str, ...]]] = {
     "blocked": ("settle-identity",),
     "critical": ("communicate-critical", "acknowledge-critical"),
-    "protocol": ("protocol-sent", "images-complete"),
+    "protocol": ("protocol-answer", "images-complete"),
     "requested": ("images-complete",),
     "images": ("images-complete",),
     "stalled": ("images-complete",),
@@ -160,6 +161,7 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         reader="" if reader is None else eyes.name(reader),
         clocks=clocks,
         completeness=completeness_of(case, site.desk.in_force().intake, eyes),
+        **_protocol(site, case, events, eyes, holder, now),
         awaited=next((one for one in clocks if one.clock is Clock.ACKNOWLEDGEMENT and not one.ended), None),
         primary=primary,
         writes=_is_reading(case, holder),
@@ -190,6 +192,20 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         name_of=eyes.name,
         address=address,
     )
+
+
+def _protocol(
+    site: Site, case: Case, events: Sequence[Event], eyes: Eyes, holder: Holder, now: datetime
+) -> dict[str, Any]:
+    order, patient = site.rooms.orders.of_case(case), site.rooms.orders.patient_of(case, now)
+    me = None if holder.is_anybody else PersonId(holder.who)
+    return {
+        "protocol": protocol_view(site, case, eyes, now, patient),
+        "questions": questions_of(events, eyes),
+        "deviations": deviations_of(events, case, eyes),
+        "patient": patient_view(order, patient, eyes),
+        "may_choose_protocol": May.READ in holder.may and awaits_protocol(case, me),
+    }
 
 
 def _is_reading(case: Case, holder: Holder) -> bool:

@@ -132,16 +132,6 @@ def release(call: Call) -> Case:
     return call.execute(command)
 
 
-def send_protocol(call: Call) -> Case:
-    """Answer the request with a protocol."""
-    values = call.values
-    return call.execute(
-        lambda case, context: commands.send_protocol(
-            case, context, author=call.person_id, protocol_id=values["protocol_id"], text=values["text"] or None
-        )
-    )
-
-
 def first_finding(call: Call) -> Case:
     """Record that the first finding was told."""
     values = call.values

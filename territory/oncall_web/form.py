@@ -1,8 +1,9 @@
 """The emergency department's request as a form and as JSON: the same fields, the same checks, errors beside each field.
 
-Not for: orders by HL7. A time is local wall time of the hospital (`datetime-local`), or an instant with an offset.
+Not for: orders by HL7, or the order that a request becomes (`form_order`). A time is local wall time of the hospital
+(`datetime-local`), or an instant with an offset.
 
-Invariant: what is refused opens nothing; what is accepted holds the patient as an opaque key only.
+Invariant: what is refused opens nothing; the case that is opened holds the patient as an opaque key only.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from oncall.reading.board import ExamKind, Urgency
 from oncall.reading.policy import ReadingPolicy
 from oncall.reading.triage import RequestFacts, triage
 from oncall.spans import Span
+from territory.oncall_web.form_patient import PATIENT_FIELDS, PatientSaid, check_patient, too_long
 
 FIELDS: Final = (
     "site_id",
@@ -28,6 +30,7 @@ FIELDS: Final = (
     "requester",
     "onset_at",
     "request_id",
+    *PATIENT_FIELDS,
 )
 ANNOUNCED: Final = ("expected_at",)
 """What only an announcement has."""
@@ -50,10 +53,14 @@ MODALITIES: Final = ("CT", "MR")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """A request, or what is wrong with it: the key of a text (`oncall_web.texts`) for each field."""
+    """A request, or what is wrong with it: the key of a text (`oncall_web.texts`) for each field.
+
+    ``patient`` is what it says of the patient: it goes into the order (`form_order`) and never into the case.
+    """
 
     request: NewRequest | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
+    patient: PatientSaid = field(default_factory=PatientSaid)
 
 
 def check_request(
@@ -82,7 +89,8 @@ def check_request(
     fields = (*FIELDS, *ANNOUNCED) if is_pre_alert else FIELDS
     errors = {name: "unknown_field" for name in given if name not in fields}
     values = {name: str(given.get(name) or "").strip() for name in (*FIELDS, *ANNOUNCED)}
-    errors |= {name: "too_long" for name, value in values.items() if len(value) > TEXT_CHARACTERS_MAX}
+    errors |= too_long(values, TEXT_CHARACTERS_MAX)
+    said = check_patient(values, now.date(), errors)
     site = directory.sites.get(SiteId(values["site_id"]))
     if site is None:
         errors["site_id"] = "unknown_site" if values["site_id"] else "missing"
@@ -133,7 +141,8 @@ def check_request(
             modality=values["modality"],
             onset_at=onset_at,
             expected_at=expected_at,
-        )
+        ),
+        patient=said,
     )
 
 

@@ -13,7 +13,6 @@ from starlette.responses import RedirectResponse, Response
 
 from foundation import log
 from foundation.errors import Refused
-from oncall.case.event import CaseId
 from oncall.directory import SiteId
 from oncall.language import Language
 from oncall.notify import case_code
@@ -23,6 +22,8 @@ from territory.oncall_web.access import Holder, May
 from territory.oncall_web.app import Handler, Site, keep_token, new_id, target_of
 from territory.oncall_web.case_page import address
 from territory.oncall_web.form import MODALITIES, check_request
+from territory.oncall_web.form_order import open_with_order
+from territory.oncall_web.form_patient import PREGNANCY, SEXES
 from territory.oncall_web.login_limit import WINDOW
 from territory.oncall_web.texts import language_of
 from territory.patient_keys import patient_key
@@ -73,7 +74,8 @@ def request_form(site: Site, request: Request, holder: Holder, sent: dict[str, A
             may_ask_for=holder.may_see,
         )
         if checked.request is not None and case_id:
-            case = site.desk.open_case(checked.request, holder.actor(), case_id=CaseId(case_id[:64]))
+            patient_id = str(sent.get("patient_id") or "").strip()
+            case = open_with_order(site, holder, checked, patient_id, number=case_id[:64])
             return site.page(
                 request,
                 "sent.html",
@@ -94,6 +96,8 @@ def request_form(site: Site, request: Request, holder: Holder, sent: dict[str, A
         exams=list(ExamKind),
         urgencies=list(Urgency),
         modalities=MODALITIES,
+        sexes=SEXES,
+        pregnancies=list(PREGNANCY),
     )
 
 

@@ -9,6 +9,8 @@ from oncall.language import Language
 from oncall.report.signing import Signer
 from territory.oncall_web.delivery_room import DeliveryRoom
 from territory.oncall_web.figures_room import FiguresRoom
+from territory.oncall_web.order_room import OrderRoom
+from territory.oncall_web.protocol_room import ProtocolRoom
 from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.texts_events import event_words, reason_words
 
@@ -33,6 +35,8 @@ class Rooms:
     deliveries: DeliveryRoom
     evidence: EvidenceRoom
     figures: FiguresRoom
+    orders: OrderRoom
+    protocols: ProtocolRoom
 
 
 def _words(word: str, language: Language) -> str:

@@ -16,9 +16,11 @@ from territory.oncall_web.api_report import REPORT_API
 from territory.oncall_web.app import REPORT_BYTES_MAX, Site, guarded, receipts
 from territory.oncall_web.boards import BOARD_API, BOARD_PAGES
 from territory.oncall_web.case_page import CASE_PAGES
+from territory.oncall_web.console_page import CONSOLE_PAGES
 from territory.oncall_web.evidence_files import EVIDENCE_API, EVIDENCE_PAGES
 from territory.oncall_web.figures_page import FIGURES_API, FIGURES_PAGES
 from territory.oncall_web.pages import PAGES
+from territory.oncall_web.protocol_page import PROTOCOL_API, PROTOCOL_PAGES
 from territory.oncall_web.report_page import REPORT_PAGES, REPORT_SAVES
 from territory.oncall_web.report_reading import READING_PAGES
 from territory.oncall_web.report_sign_page import SIGN_PAGES
@@ -50,6 +52,7 @@ def application(site: Site) -> Starlette:
     routes += [
         Route(path, guarded(site, may, handler, is_api=is_api), methods=list(methods))
         for entries, is_api in (
+            (PROTOCOL_API, True),
             (CASE_API, True),
             (UNCLAIMED_API, True),
             (BOARD_API, True),
@@ -59,6 +62,8 @@ def application(site: Site) -> Starlette:
             (BOARD_PAGES, False),
             (EVIDENCE_PAGES, False),
             (FIGURES_PAGES, False),
+            (PROTOCOL_PAGES, False),
+            (CONSOLE_PAGES, False),
             (CASE_PAGES, False),
             (UNCLAIMED, False),
             (PAGES, False),

@@ -32,6 +32,8 @@ from oncall.report.version import SignedVersion
 from oncall.report_documents.source import ExamFacts, ExaminedStudy, Subject
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
+from pacs.archive.reader import PackReader
+from storage_tiers.local_packs import LocalPacks
 from territory.demo_roster import demo_roster
 from territory.demo_territory import demo_directory
 from territory.oncall_web.access import Access
@@ -39,9 +41,12 @@ from territory.oncall_web.app import make_site
 from territory.oncall_web.delivery_room import DeliveryRoom
 from territory.oncall_web.desk import Desk
 from territory.oncall_web.figures_room import FiguresRoom
+from territory.oncall_web.order_room import OrderRoom
+from territory.oncall_web.protocol_room import ProtocolRoom
 from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
+from territory.performed_facts import ArchivePerformed
 from territory.seen_studies import IndexSeen
 
 NIGHT = datetime(2026, 10, 24, 19, 0, tzinfo=UTC)
@@ -166,6 +171,8 @@ def rooms_of(desk: Desk, database: Database, clock: Clock, place: Path) -> Rooms
         deliveries=DeliveryRoom(database),
         evidence=EvidenceRoom(maker=Evidence(database, keys), signer=keys),
         figures=FiguresRoom(desk, database),
+        orders=OrderRoom(database),
+        protocols=ProtocolRoom(database, ArchivePerformed(database, PackReader(LocalPacks(place)), clock)),
     )
 
 

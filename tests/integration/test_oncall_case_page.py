@@ -212,7 +212,7 @@ def test_every_action_and_field_has_words_in_both_languages() -> None:
 
 def test_names_and_texts_that_are_code_are_shown_and_never_run(web: Web) -> None:
     case_id = opened(web, is_ready=False)
-    call(web, case_id, "protocol-sent", protocol_id=HOSTILE, text=HOSTILE, person_id="r05")
+    call(web, case_id, "protocol-sent", text=HOSTILE, person_id="r05")
     call(web, case_id, "protocol-acknowledged", version=1, radiographer=HOSTILE)
     call(web, case_id, "images-complete")
     call(web, case_id, "declare-critical", category=1, finding=HOSTILE, person_id="r05", critical_id=HOSTILE)

@@ -20,6 +20,7 @@ from oncall.directory import SiteId, SubSpecialty
 from oncall.engine.in_force import InForce
 from oncall.reading.board import ExamKind, Urgency
 from oncall.schema import oncall_message
+from pacs.worklist.order import order_id
 from territory.oncall_web.access import LOOPBACK, Access, read_access
 from territory.oncall_web.texts import LANGUAGES, text
 from tests.harness.oncall_web import GOOD, NIGHT, SITES, Web, demo_in_force, hand_over, open_case, served
@@ -52,7 +53,7 @@ def test_a_request_by_the_form_opens_one_case_however_often_it_is_sent(web: Web)
     assert [answer.status for answer in answers] == [201, 201]
     assert "Demande enregistrée" in answers[0].body
     cases = web.ask("/oncall/api/cases").json["cases"]
-    assert [case["case_id"] for case in cases] == [case_id[1]]
+    assert [case["case_id"] for case in cases] == [f"order-{order_id(SITES[0], case_id[1])}"]
     assert cases[0]["stage"] == "requested"
 
 
