@@ -106,10 +106,14 @@ class RoutingWorker:
 
     def stop(self) -> None:
         """End after the instances in hand, within a bound; what is unsent stays in the queue."""
-        self._stopping.set()
+        self.begin_no_more()
         self._join(STOP_GRACE_S)
         self._cut.set()
         self._join(_CUT_S_MAX)
+
+    def begin_no_more(self) -> None:
+        """Let each thread end after the instance in hand; returns at once."""
+        self._stopping.set()
 
     def wake(self) -> None:
         """Look at once."""
