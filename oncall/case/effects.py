@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from oncall.case.effects_images import IMAGES_EFFECTS, steps_after
+from oncall.case.effects_priors import PRIORS_EFFECTS, forgotten
 from oncall.case.effects_reading import (
     DELIVERY_EFFECTS,
     IDENTITY_EFFECTS,
@@ -69,6 +70,7 @@ def _request_unmatched(case: "Case", event: Event) -> Changes:
         "requester": "",
         # Another patient's onset would be counted down on this one: an unknown one is asked for.
         "onset_at": None,
+        **forgotten(),
     }
 
 
@@ -127,6 +129,8 @@ def _protocol_superseded(case: "Case", event: Event) -> Changes:
         "said": event.fact.payload,
         "acknowledged_at": None,
         "acknowledged_by": "",
+        # A new version answers what was asked about the one before.
+        "open_questions": 0,
     }
 
 
@@ -185,6 +189,7 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
             E.REQUEST_REFUSED: _request_answered,
             E.REQUEST_DUPLICATE_MERGED: lambda _, event: {"merged_into": event.fact.payload["into_case_id"]},
             E.CASE_REOPENED: _request_reopened,
+            **PRIORS_EFFECTS,
         },
         Region.PROTOCOL: {
             E.PROTOCOL_PROPOSED: _protocol_drawn_up,
@@ -192,7 +197,10 @@ EFFECTS: Final[Mapping[Region, Mapping[E, Effect]]] = MappingProxyType(
             E.PROTOCOL_SENT: _protocol_sent,
             E.PROTOCOL_SUPERSEDED: _protocol_superseded,
             E.PROTOCOL_ACKNOWLEDGED: _protocol_acknowledged,
-            E.PROTOCOL_QUESTION: lambda case, _: {"open_questions": case.protocol.open_questions + 1},
+            E.PROTOCOL_QUESTION: lambda case, event: {
+                "open_questions": case.protocol.open_questions + 1,
+                "questioned_at": event.fact.occurred_at,
+            },
             E.PROTOCOL_ANSWERED: lambda case, _: {"open_questions": max(0, case.protocol.open_questions - 1)},
             E.PROTOCOL_DEVIATION_DETECTED: _deviation_detected,
             E.PROTOCOL_DEVIATION_JUSTIFIED: _deviation_justified,

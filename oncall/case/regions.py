@@ -162,9 +162,37 @@ class StudyKey(NamedTuple):
     study_instance_uid: str
 
 
+class PriorFound(NamedTuple):
+    """A recent exam that may answer the request, and what a radiologist said: ``found`` until somebody has."""
+
+    study: StudyKey
+    outcome: str
+    modality: str = ""
+    exam: str = ""
+    performed_at: datetime | None = None
+    decided_by: str = ""
+
+
+class PriorStudy(NamedTuple):
+    """An earlier exam to compare with. ``is_ready`` is None until somebody has looked; ``reason`` is why it is not."""
+
+    study: StudyKey
+    modality: str = ""
+    exam: str = ""
+    performed_at: datetime | None = None
+    same_person: str = ""
+    score: int = 0
+    is_ready: bool | None = None
+    instances: int = 0
+    reason: str = ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RequestPart:
     """The request. ``submitted_at`` is T0. ``clarification_s`` is time that C1 leaves out but shows.
+
+    ``priors_known_at`` is when the territory was last searched for earlier exams and answered; ``priors_unknown`` why
+    nothing is known of them: it is '' only when that search is the newest word.
 
     ``request_id`` names the order that it came with (`pacs.worklist`), if it came with one. ``resumed_at`` is when it
     began to wait for its answer again: a question was answered, or the case was opened again.
@@ -189,6 +217,10 @@ class RequestPart:
     merged_into: str = ""
     matched_from: tuple[str, ...] = ()
     is_consent_given: bool | None = None
+    prior_exams: tuple[PriorFound, ...] = ()
+    priors: tuple[PriorStudy, ...] = ()
+    priors_known_at: datetime | None = None
+    priors_unknown: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +238,7 @@ class ProtocolPart:
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
     open_questions: int = 0
+    questioned_at: datetime | None = None
     deviations_open: int = 0
     deviations: tuple[str, ...] = ()
     deviations_justified: tuple[str, ...] = ()

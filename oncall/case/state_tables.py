@@ -42,6 +42,7 @@ def _stay(*states: State) -> Moves:
 
 _Q = RequestState
 _PENDING: Final = (_Q.DRAFTED, _Q.SUBMITTED, _Q.CLARIFYING, _Q.ANSWERED)
+_SAID: Final = tuple(state for state in _Q if state is not _Q.NONE)
 _REQUEST: Final[Mapping[E, Moves]] = {
     E.REQUEST_DRAFTED: _to(_Q.DRAFTED, _Q.NONE, _Q.DRAFTED),
     E.REQUEST_PRE_ALERT: _to(
@@ -56,6 +57,15 @@ _REQUEST: Final[Mapping[E, Moves]] = {
         _Q.SUBMITTED, _Q.CLARIFYING, _Q.SUBMITTED, stay=(_Q.UNANNOUNCED, _Q.ANSWERED)
     ),
     E.REQUEST_TRIAGED: _stay(_Q.UNANNOUNCED, *_PENDING),
+    E.REQUEST_PRIOR_EXAM_FOUND: _stay(*_SAID),
+    E.PRIORS_REQUESTED: _stay(*_SAID),
+    E.PRIORS_AVAILABLE: _stay(*_SAID),
+    E.PRIORS_UNAVAILABLE: _stay(*_SAID),
+    # The case may be another patient's: their earlier exams are looked for anew.
+    E.IDENTITY_CORRECTED: _stay(*_SAID),
+    E.IDENTITY_SPLIT: _stay(*_SAID),
+    E.IMAGES_UNLINKED: _stay(*_Q),
+    E.IMAGES_LAST_UNLINKED: _stay(*_Q),
     E.PROTOCOL_SENT: _to(_Q.ANSWERED, _Q.SUBMITTED, _Q.CLARIFYING, _Q.ANSWERED, stay=(_Q.UNANNOUNCED,)),
     E.REQUEST_REFUSED: _to(_Q.REFUSED, _Q.SUBMITTED, _Q.CLARIFYING, _Q.ANSWERED, _Q.REFUSED),
     E.REQUEST_WITHDRAWN: _to(_Q.WITHDRAWN, *_PENDING, _Q.WITHDRAWN),

@@ -218,6 +218,8 @@ _EVIDENCE_KEYS: Final = frozenset(
     {"confidence", "studies", "count", "missing", "is_insisted", "how", "received", "outbox_event_id"}
 )
 _COMPLETENESS_KEYS: Final = frozenset({"confidence", "evidence", "missing"})
+# As `oncall.priors.telling` writes them.
+_PRIOR_KEYS: Final = _STUDY_KEYS | {"source", "modality", "exam", "performed_at_us", "same_person"}
 _STEP_KEYS: Final = _STUDY_KEYS | {"aet", "mpps_uid", "is_unscheduled"}
 _DOSE_KEYS: Final = frozenset({"dose_mgy_cm", "ctdivol_mgy", "area_dose_dgy_cm2"})
 _REPORT_KEYS: Final = frozenset({"version", "content_hash", "signer", "certificate", "signed_in", "set_id", "reason"})
@@ -269,7 +271,7 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.REQUEST_COMPLETENESS_CHECKED: _entry("missing"),
         E.REQUEST_CLARIFICATION_ASKED: _entry("question"),
         E.REQUEST_CLARIFICATION_ANSWERED: _entry("answer"),
-        E.REQUEST_PRIOR_EXAM_FOUND: _entry("outcome", may=_STUDY_KEYS | {"source", "note"}),
+        E.REQUEST_PRIOR_EXAM_FOUND: _entry("outcome", may=_PRIOR_KEYS | {"note"}),
         E.REQUEST_TRIAGED: _entry("urgency", may={"exam", "needs", "reason", "target_at_us", "onset_at_us", "pathway"}),
         E.REQUEST_REFUSED: _entry("motive", may={"alternative"}),
         E.REQUEST_WITHDRAWN: _entry("motive"),
@@ -324,9 +326,9 @@ VOCABULARY: Final[Mapping[str, Entry]] = MappingProxyType(
         E.IMAGES_LAST_UNLINKED: _entry("issuer", "study_instance_uid", "reason", may={"to_case_id"}),
         E.IMAGES_RECONCILED: _entry("reason", may=_STUDY_KEYS),
         E.IMAGES_DELETED: _entry("reason", may=_STUDY_KEYS | {"series_instance_uid", "sop_instance_uid"}),
-        E.PRIORS_REQUESTED: _entry(may=_STUDY_KEYS | {"source"}, code="SOLE112"),
+        E.PRIORS_REQUESTED: _entry(may=_PRIOR_KEYS | {"count", "score"}, code="SOLE112"),
         E.PRIORS_AVAILABLE: _entry(may=_STUDY_KEYS | {"source", "count"}, code="SOLE113"),
-        E.PRIORS_UNAVAILABLE: _entry("reason", may=_STUDY_KEYS | {"source"}),
+        E.PRIORS_UNAVAILABLE: _entry("reason", may=_STUDY_KEYS | {"source", "count", "missing"}),
         E.QUEUE_ENTERED: _entry(may={"reason"}),
         E.ASSIGN_PROPOSED: _entry("candidates", may={"exclusions", "reason", "rule", "scores"}),
         E.ASSIGN_MADE: _entry("person_id", may=_ASSIGN_KEYS | _DECISION_KEYS),

@@ -58,6 +58,7 @@ from oncall.engine.in_force import Rules
 from oncall.engine.night import Night
 from oncall.engine.orders import Orders
 from oncall.engine.ports import Changes, Cursor, HeadMoved, Store, TimerNotHeld
+from oncall.engine.priors import Priors
 from oncall.engine.protocols import Protocols
 from oncall.engine.reading_tasks import ReadingTasks
 from oncall.engine.reporting import Reports, tell_of_identities
@@ -109,6 +110,7 @@ class Engine(
     Identities,
     ImageCompleteness,
     Orders,
+    Priors,
     Protocols,
     ReadingTasks,
     Reports,
@@ -148,6 +150,9 @@ class Engine(
         self._night = Night()
         self._is_started = False
         self._compared = set()
+        self._priors_asked = {}
+        self._priors_due = {}
+        self._priors_warmed = set()
         self._asked_for_steps = set()
         self._lists_compared = {}
 
