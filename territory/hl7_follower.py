@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from oncall.case.event import Event
+from oncall.case.matching import CARRIED
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.directory import Directory, PersonId
@@ -122,7 +123,8 @@ class _Teller:
     ) -> list[_Made]:
         """Return the messages of an event: type, bytes, control id."""
         made = []
-        if Hl7Traffic.ANSWERS in sends and (event.type in SENT or event.type == EventType.REQUEST_REFUSED):
+        is_answer = event.type in SENT and event.fact.payload.get("channel") != CARRIED
+        if Hl7Traffic.ANSWERS in sends and (is_answer or event.type == EventType.REQUEST_REFUSED):
             made.append(self._answer(order, context, event))
         if Hl7Traffic.ORDER_STATUS in sends and event.type in STATUS_OF:
             made.append(self._status(order, context, event))

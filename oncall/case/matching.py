@@ -40,6 +40,9 @@ WINDOW: Final = timedelta(hours=6)
 # A study may be a little older than its request: in an emergency the paper comes after the patient.
 BEFORE: Final = timedelta(hours=2)
 
+CARRIED: Final = "carried"
+"""The ``channel`` of a protocol that came with its request to another case: nobody is told of it again."""
+
 
 class Evidence(StrEnum):
     """What speaks for or against a match; each has a weight in `WEIGHTS`."""
@@ -322,10 +325,25 @@ def attach_request(study_case: Case, request_case: Case, context: Context, *, re
     ]
     if request_case.patient_key and study_case.patient_key != request_case.patient_key:
         joined.append(_corrected(context, request_case.patient_key, study_case.patient_key, reason))
+    if study_case.protocol.sent_at is None:
+        joined += _carried(request_case, context)
     merged = context.fact(E.REQUEST_DUPLICATE_MERGED, into_case_id=study_case.case_id, reason=reason)
     return Rematch(
         source=possible(request_case, merged, context.fact(E.CASE_CLOSED)), target=possible(study_case, *joined)
     )
+
+
+def _carried(request_case: Case, context: Context) -> list[Fact]:
+    """Return the request's protocol for the case that it joins: what is compared with the images is what was asked."""
+    protocol = request_case.protocol
+    if protocol.sent_at is None or not protocol.said:
+        return []
+    said = {key: value for key, value in protocol.said.items() if key != "reason"}
+    found = [context.fact(E.PROTOCOL_SENT, **{**said, "channel": CARRIED})]
+    if protocol.acknowledged_at is not None:
+        acknowledged = {"version": protocol.version, "radiographer": protocol.acknowledged_by}
+        found.append(context.fact(E.PROTOCOL_ACKNOWLEDGED, **acknowledged))
+    return found
 
 
 def fulfil_pre_alert(announced: Case, request_case: Case, request: NewRequest, context: Context) -> Rematch:

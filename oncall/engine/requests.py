@@ -1,5 +1,7 @@
 """A request that waits for its answer: a reader on duty is found and paged until somebody has answered it.
 
+So does a radiographer's question about the protocol: the patient lies on the table.
+
 For: when that chain of pages begins, and when it ends. Not for: who is asked in which order (the ladder of purpose
 ``request``), or the answers themselves (a protocol, a refusal, a question; `oncall.case.commands`).
 
@@ -24,7 +26,8 @@ ANSWER_WANTED: Final = "q"
 
 def is_unanswered(case: Case) -> bool:
     """Say whether a request waits for an answer that still matters."""
-    return case.is_open and case.request.state is RequestState.SUBMITTED and case.images.complete_at is None
+    is_waiting = case.request.state is RequestState.SUBMITTED or case.protocol.open_questions > 0
+    return case.is_open and is_waiting and case.images.complete_at is None
 
 
 def follow(draft: Draft) -> None:
@@ -54,7 +57,8 @@ def _begin(draft: Draft, case: Case, cause: Cause) -> None:
 
 def _is_taken(case: Case) -> bool:
     """Say whether somebody was found since the request was last said; a question answered is a request said anew."""
-    since = case.request.resumed_at or case.request.submitted_at
+    since = max(filter(None, (case.request.resumed_at, case.protocol.questioned_at)), default=None)
+    since = since or case.request.submitted_at
     prefix = f"{case.case_id}/{ANSWER_WANTED}"
     begun: list[datetime] = [one.started_at for one in case.escalations if one.chain_id.startswith(prefix)]
     return since is not None and any(at >= since for at in begun)
