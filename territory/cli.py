@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from territory.cli_oncall_grammar import add_oncall
 from territory.cli_routes_grammar import ROUTES_SUMMARY, add_routes
+from territory.cli_worklist_grammar import WORKLIST_SUMMARY, add_worklist
 
 EXIT_WELL: Final = 0
 EXIT_WRONG: Final = 1
@@ -35,6 +36,7 @@ _COMMAND_MODULES: Final = {
     "status": "territory.cli_status",
     "oncall": "territory.cli_oncall",
     "routes": "territory.cli_routes",
+    "worklist": "territory.cli_worklist",
     "demo": "territory.demo",
 }
 
@@ -109,6 +111,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check_config(commands)
     add_oncall(commands.add_parser("oncall", help=_ONCALL_SUMMARY, description=_ONCALL_SUMMARY))
     add_routes(commands.add_parser("routes", help=ROUTES_SUMMARY, description=ROUTES_SUMMARY))
+    add_worklist(commands.add_parser("worklist", help=WORKLIST_SUMMARY, description=WORKLIST_SUMMARY))
     _add_demo(commands)
     return parser
 

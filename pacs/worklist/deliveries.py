@@ -17,7 +17,7 @@ from foundation import log, outbox
 from foundation.clock import Clock
 from foundation.database import Database
 from foundation.errors import Unavailable
-from foundation.instants import microseconds
+from foundation.instants import instant_of_us, microseconds
 from pacs.contracts import TOPIC_WORKLIST_DELIVERED
 from pacs.worklist.order import OrderId
 from pacs.worklist.query import Kept
@@ -36,6 +36,15 @@ class Given:
     order_id: OrderId
     site_id: str
     protocol_version: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """The newest protocol version that a console was given, and when first (UTC)."""
+
+    calling_aet: str
+    protocol_version: int
+    delivered_at: datetime
 
 
 class Deliveries:
@@ -81,6 +90,24 @@ class Deliveries:
             for one in new:
                 _write(connection, calling_aet, one, now, is_known=one.order_id in known)
         return len(new)
+
+
+def delivered_to(connection: Connection, order_id: OrderId) -> tuple[Delivered, ...]:
+    """Return the consoles that were given a protocol of an order, by AE title."""
+    table = worklist_delivery.c
+    rows = connection.execute(
+        select(table.calling_aet, table.protocol_version, table.delivered_at_us)
+        .where(table.order_id == order_id)
+        .order_by(table.calling_aet)
+    )
+    return tuple(
+        Delivered(
+            calling_aet=row.calling_aet,
+            protocol_version=row.protocol_version,
+            delivered_at=instant_of_us(row.delivered_at_us),
+        )
+        for row in rows
+    )
 
 
 def _known_versions(connection: Connection, calling_aet: str, given: Sequence[Given]) -> dict[str, int]:

@@ -321,6 +321,24 @@ def open_of_site(connection: Connection, site_id: str) -> tuple[Order, ...]:
     return _select(connection, *open_here, order_by=(worklist_order.c.rank, worklist_order.c.scheduled_at_us))
 
 
+def open_everywhere(connection: Connection) -> tuple[Order, ...]:
+    """Return what is to be done or runs at all hospitals, hospital by hospital, each in the order of its worklist."""
+    by_site = (worklist_order.c.site_id, worklist_order.c.rank, worklist_order.c.scheduled_at_us)
+    return _select(connection, worklist_order.c.is_open, order_by=by_site)
+
+
+def meant_by(connection: Connection, text: str) -> tuple[Order, ...]:
+    """Return the orders of any hospital that somebody means by an id, an accession number or a step's ID."""
+    wanted = text.strip()
+    if not wanted:
+        return ()
+    ids = worklist_order.c.order_id
+    is_named = (ids == wanted.lower()) | (worklist_order.c.accession_number == wanted)
+    if len(wanted) == STEP_ID_CHARACTERS:
+        is_named |= (ids >= wanted.lower()) & (ids < f"{wanted.lower()}g")
+    return _select(connection, is_named)
+
+
 def is_same_patient(known: OrderPatient, said: OrderPatient) -> bool:
     """Say whether two descriptions can be of one patient: the same ID of the same issuer, not contradicted by all else.
 

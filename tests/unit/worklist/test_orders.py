@@ -209,6 +209,27 @@ def test_an_order_is_found_by_its_scheduled_step_in_its_own_hospital_only(databa
         assert orders.find_by_step(connection, "roanne", "") is None
 
 
+@pytest.mark.parametrize("name", ["id", "accession", "step"])
+def test_a_person_names_an_order_by_any_of_its_numbers(database: Database, name: str) -> None:
+    placed = place(database, order(1, accession_number="A7")).order
+    place(database, order(2, site_id="feurs", accession_number="A8"))
+    step_id = orders.scheduled_step_id(placed.order_id)
+    named = {"id": str(placed.order_id), "accession": "A7", "step": step_id}[name]
+    with database.read() as connection:
+        assert orders.meant_by(connection, named) == (placed,)
+        assert orders.meant_by(connection, "") == ()
+        assert orders.meant_by(connection, "A9") == ()
+
+
+def test_all_hospitals_are_listed_one_after_the_other(database: Database) -> None:
+    place(database, order(1, site_id="roanne"))
+    place(database, order(2, site_id="feurs", scheduled_at=LATER))
+    place(database, order(3, site_id="feurs", scheduled_at=LATER, priority=OrderPriority.HIGH))
+    with database.read() as connection:
+        listed = [(known.site_id, known.placer_order_number) for known in orders.open_everywhere(connection)]
+    assert listed == [("feurs", "P3"), ("feurs", "P2"), ("roanne", "P1")]
+
+
 def test_a_site_sees_its_open_orders_emergencies_first_then_by_time(database: Database) -> None:
     place(database, order(1, scheduled_at=NOW))
     place(database, order(2, scheduled_at=NOW - timedelta(hours=3)))
