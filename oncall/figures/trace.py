@@ -273,6 +273,7 @@ _STEPS: Final[Mapping[str, _Step]] = MappingProxyType(
         E.IMAGES_LINKED: _filled,
         E.IMAGES_COMPLETE: _filled,
         E.IMAGES_LATE_INSTANCE: _late,
+        E.IMAGES_COMPLETE_AGAIN: _moving,
         E.IMAGES_LAST_UNLINKED: _emptied,
         E.REQUEST_WITHDRAWN: _taken_away,
         E.REQUEST_REFUSED: _taken_away,
