@@ -112,7 +112,7 @@ def echo(peer: PeerAddress, *, calling_aet: str, timeouts: Timeouts, on_wait: On
             affected_sop_class_uid=VERIFICATION,
             command_field=CommandField.C_ECHO_RQ,
             message_id=message_id,
-            command_data_set_type=NO_DATA_SET,
+            data_set_type=NO_DATA_SET,
         )
         answer = association.request(_ECHO_CONTEXT.context_id, message_id, command)
         if answer.status != Status.SUCCESS:
