@@ -162,6 +162,7 @@ def test_spaces_around_an_ae_title_mean_nothing() -> None:
         ({"rights": ["query"]}, "addresses"),
         ({"rights": ["query"], "host": "ct1.north.example", "port": 104}, "addresses"),
         ({"rights": ["store"], "addresses": ["10.0.0.1"]}, "issuer"),
+        ({"rights": ["worklist"], "addresses": ["10.0.0.1"]}, "site"),
         ({"host": "10.0.0.1"}, "host"),
         ({"port": 104}, "host"),
         ({"addresses": ["10.0.0.1/8"]}, "addresses"),

@@ -37,7 +37,8 @@ move_destinations = ["READING_ROOM"]
 [[peers]]
 aet = "CONSOLE"
 addresses = ["10.4.9.8"]
-rights = ["retrieve"]
+rights = ["retrieve", "worklist", "workitems"]
+site = "roanne"
 move_destinations = ["*"]
 [[peers]]
 aet = "ONLY_CALLED"
@@ -60,7 +61,10 @@ def test_each_peer_gets_the_rights_that_it_is_configured_with() -> None:
     assert reading_room.certificate_names == {"reading.room"}
     assert reading_room.requires_tls
     assert reading_room.associations_max == SETTINGS.dicom.limits.associations_per_peer_max
-    assert rules.peers["CONSOLE"].rights.move_destinations is None
+    console = rules.peers["CONSOLE"].rights
+    assert console.move_destinations is None
+    assert (console.may_worklist, console.may_workitems, console.site) == (True, True, "roanne")
+    assert (ct.rights.may_worklist, ct.rights.may_workitems, ct.rights.site) == (False, False, "")
 
 
 def test_a_peer_that_is_only_called_may_not_call() -> None:
@@ -89,6 +93,8 @@ def test_open_loopback_admits_any_title_from_this_machine_and_nobody_else(tmp_pa
     assert isinstance(local, Admitted)
     rights = local.rights
     assert all((rights.may_store, rights.may_query, rights.may_retrieve, rights.may_commit))
+    # Whose console it is, the directory says (`territory.published_sites`).
+    assert (rights.may_worklist, rights.may_workitems, rights.site) == (True, True, "")
     assert rights.move_destinations is None
     assert isinstance(call("127.0.0.1", "VIEWER"), Admitted)
     assert isinstance(call("192.0.2.7", "VIEWER"), Rejected)
