@@ -244,7 +244,7 @@ def try_again(connection: Connection, number: int, now: datetime, *, by: str) ->
     if found.state is OutgoingState.DELIVERED:
         raise NoOutgoing("this message was delivered; it is not sent again")
     _change(
-        connection, number, now, state=OutgoingState.QUEUED.value, due_at_us=microseconds(now), rejections=0,
+        connection, number, now, state=OutgoingState.QUEUED.value, due_at_us=microseconds(now), rejections=0, reason="",
         ended_by=by,
     )  # fmt: skip
     return find(connection, number)
