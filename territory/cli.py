@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from territory.cli_hl7_grammar import HL7_SUMMARY, add_hl7
 from territory.cli_oncall_grammar import add_oncall
 from territory.cli_routes_grammar import ROUTES_SUMMARY, add_routes
 from territory.cli_worklist_grammar import WORKLIST_SUMMARY, add_worklist
@@ -36,6 +37,7 @@ _COMMAND_MODULES: Final = {
     "status": "territory.cli_status",
     "oncall": "territory.cli_oncall",
     "routes": "territory.cli_routes",
+    "hl7": "territory.cli_hl7",
     "worklist": "territory.cli_worklist",
     "demo": "territory.demo",
 }
@@ -111,6 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check_config(commands)
     add_oncall(commands.add_parser("oncall", help=_ONCALL_SUMMARY, description=_ONCALL_SUMMARY))
     add_routes(commands.add_parser("routes", help=ROUTES_SUMMARY, description=ROUTES_SUMMARY))
+    add_hl7(commands.add_parser("hl7", help=HL7_SUMMARY, description=HL7_SUMMARY))
     add_worklist(commands.add_parser("worklist", help=WORKLIST_SUMMARY, description=WORKLIST_SUMMARY))
     _add_demo(commands)
     return parser
