@@ -42,6 +42,9 @@ SURPRISE_MIN: Final = math.log(10_000)
 LEARNED_QUIET_S_MIN: Final = 1800.0
 """However busy a site is, a shorter pause is none by what was learned."""
 
+LINK_DOWN_S_MIN: Final = 120.0
+"""From the first C-ECHO that nobody answered until it is told: images until then may have been on their way."""
+
 DOWN_AFTER: Final = 3
 """C-ECHO in a row without an answer until a link is down."""
 
@@ -178,8 +181,7 @@ def listened(
             quiet_s=watch.quiet_s + passed_s,
             surprise=watch.surprise + per_quarter * passed_s / QUARTER_S,
         )
-    # Images prove a link that C-ECHO does not: one machine is off, another one sends.
-    is_down = link_down is not None and (watch.heard_at is None or watch.heard_at < link_down)
+    is_down = link_down is not None and _is_link_down(watch, link_down, now)
     if watch.state is SiteState.SILENT:
         is_back = has_heard or (watch.cause is Cause.LINK and not is_down)
         if not is_back:
@@ -192,6 +194,15 @@ def listened(
         since = watch.heard_at or now - timedelta(seconds=watch.quiet_s)
         return replace(watch, state=SiteState.SILENT, cause=Cause.QUIET, since=since), True
     return watch, False
+
+
+def _is_link_down(watch: Watch, link_down: datetime, now: datetime) -> bool:
+    """Say whether silence of all machines is that of the link: images that come well after it prove the contrary.
+
+    One machine is switched off, another one sends: then until the first has answered again only images count.
+    """
+    proof_at = link_down + timedelta(seconds=LINK_DOWN_S_MIN)
+    return now >= proof_at and (watch.heard_at is None or watch.heard_at < proof_at)
 
 
 def _is_too_quiet(watch: Watch, plan: WatchPlan) -> bool:
