@@ -67,6 +67,7 @@ from territory.oncall_web.server import WebServer
 from territory.order_facts import IdentityFacts, OrderFacts
 from territory.patient_keys import patient_key
 from territory.performed_facts import ArchivePerformed
+from territory.prior_library import ArchivePriors
 from territory.report_facts import IndexFacts
 from territory.report_parts import make_delivery, make_documents
 from territory.seen_studies import IndexSeen
@@ -107,6 +108,7 @@ class OncallParts:
         self._orders, self._identities = OrderFacts(self._database, secret), IdentityFacts(self._database, secret)
         self._exam_steps = StoredSteps(self._database, lambda now: rules.at(now).directory)
         self._performed = ArchivePerformed(self._database, _reader(settings), self._clock)
+        self._priors = ArchivePriors(self._database, _packs(settings), lambda now: rules.at(now).directory, self._clock)
         self._dispatcher = Dispatcher(self._database, _channels(settings), self._clock, worker=worker)
         self._delivery = make_delivery(
             settings, self._database, _channels(settings), self._clock,
@@ -221,6 +223,8 @@ class OncallParts:
         self._engine.take_site_links(now)
         if self._engine.run_due(now):
             self._dispatcher.wake()
+        # After what is due: nobody's page waits for a search.
+        self._engine.take_priors(now, self._priors)
         self._tell_cases()
         self._followers.wake()
         # Last: nothing that concerns a patient waits for it.
@@ -302,8 +306,12 @@ def _last_written_at(database: Database) -> datetime | None:
     return max((instant_of_us(since_1970_us) for since_1970_us in found if since_1970_us is not None), default=None)
 
 
+def _packs(settings: Settings) -> LocalPacks:
+    return LocalPacks(journal_directory(settings.archive.data_dir))
+
+
 def _reader(settings: Settings) -> PackReader:
-    return PackReader(LocalPacks(journal_directory(settings.archive.data_dir)))
+    return PackReader(_packs(settings))
 
 
 def _web(settings: Settings, desk: Desk, rooms: Rooms, secret: bytes) -> WebServer | None:

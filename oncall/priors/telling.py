@@ -4,7 +4,7 @@ For: `oncall.engine.priors`. Not for: searching. Invariants: what the case knows
 that failed says so and never that there is nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from foundation.instants import microseconds_or_none
 from oncall.case import commands
 from oncall.case.commands import Context, Facts
 from oncall.case.effects_priors import FOUND
+from oncall.case.event import Fact
 from oncall.case.regions import ExamState, ImagesState, RequestState, StudyKey
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
@@ -30,6 +31,12 @@ PATIENT_UNKNOWN: Final = "patient_unknown"
 
 INSTANCES_MISSING: Final = "instances_missing"
 """Why an earlier exam is not ready: not every instance can be read at once."""
+
+NO_LONGER_FOUND: Final = "no_longer_found"
+"""Why an earlier exam is none: it is not this patient's after all, or it has gone."""
+
+WITHDRAWN: Final = "withdrawn"
+"""The outcome of an equivalent exam that is not this patient's after all, or has gone."""
 
 NOT_LOOKED_AT: Final = "storage_away"
 """Why an earlier exam is not ready: its storage did not answer."""
@@ -67,7 +74,7 @@ def tell_answer(case: Case, context: Context, answer: PriorAnswer) -> Facts:
     """Return what an answer says that the case does not know: equivalent exams, and those worth comparing, ranked."""
     if not answer.is_patient_known:
         return tell_unknown(case, context, PATIENT_UNKNOWN)
-    facts: list[Any] = []
+    facts: list[Fact] = []
     others = _others(case, answer)
     known = {one.study for one in case.request.prior_exams}
     if may_be_avoided(case):
@@ -77,11 +84,26 @@ def tell_answer(case: Case, context: Context, answer: PriorAnswer) -> Facts:
             if prior.study not in known
         ]
     listed = {one.study for one in case.request.priors}
+    facts += _withdrawn(case, context, {one.study for one in others})
     new = [one for one in fetched(case, answer, context.now) if one.prior.study not in listed]
     facts += [context.fact(EventType.PRIORS_REQUESTED, **_said(one.prior), score=one.score) for one in new]
     if case.request.priors_known_at is None or case.request.priors_unknown or facts:
         facts.append(context.fact(EventType.PRIORS_REQUESTED, source=SOURCE, count=len(others)))
     return commands.possible(case, *facts)
+
+
+def _withdrawn(case: Case, context: Context, found: Set[StudyKey]) -> list[Fact]:
+    """Return what was told and is not so any more: patients were parted, or a study has gone."""
+    gone = [one for one in case.request.prior_exams if one.study not in found and one.outcome == FOUND]
+    facts = [
+        context.fact(EventType.REQUEST_PRIOR_EXAM_FOUND, outcome=WITHDRAWN, source=SOURCE, **one.study._asdict())
+        for one in gone
+    ]
+    return facts + [
+        context.fact(EventType.PRIORS_UNAVAILABLE, reason=NO_LONGER_FOUND, **one.study._asdict())
+        for one in case.request.priors
+        if one.study not in found and one.reason != NO_LONGER_FOUND and one.study not in case.images.studies
+    ]
 
 
 def tell_unknown(case: Case, context: Context, reason: str) -> Facts:

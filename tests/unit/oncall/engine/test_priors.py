@@ -275,3 +275,17 @@ def test_two_engines_say_the_same_things_once() -> None:
     other.take_priors(at(5.2), Library())
 
     assert told(store) == before
+
+
+def test_what_turns_out_to_be_of_another_patient_is_no_prior_any_more() -> None:
+    runner, _ = began()
+    library = Library()
+    runner.take_priors(at(5.1), library)
+    library.exams, library.linked = (LONG_AGO,), 1
+    runner.take_priors(at(5.2), library)
+
+    part = runner.case(CASE).request
+    assert {one.study: one.reason for one in part.priors} == {YESTERDAY.study: "no_longer_found", LONG_AGO.study: ""}
+    assert [one.outcome for one in part.prior_exams] == ["withdrawn"]
+    with pytest.raises(Refused):
+        judged(runner, Outcome.AVOIDED, "enough")
