@@ -27,6 +27,7 @@ from territory import (
     conformance_services,
     conformance_settings,
     conformance_statuses,
+    conformance_worklist,
 )
 from territory.conformance_markdown import contents, number, numbered_captions
 
@@ -43,6 +44,7 @@ _SOURCES: Final[Sequence[Callable[[], dict[str, str]]]] = (
     conformance_statuses.facts,
     conformance_limits.facts,
     conformance_settings.facts,
+    conformance_worklist.facts,
 )
 
 

@@ -30,6 +30,7 @@ from pacs.scp.retrieve import GET_SOP_CLASSES, MOVE_SOP_CLASSES, negotiate_exten
 from pacs.scp.services import Rights
 from pacs.transcode import EXPLICIT_VR_LITTLE_ENDIAN, can_transcode, fallback_syntaxes
 from pacs.transcode_jpeg import DECODER_DEPENDENCIES
+from pacs.worklist.find_service import MODALITY_WORKLIST
 from territory.conformance_markdown import code, number, table, text
 
 _YES: Final = "Yes"
@@ -222,6 +223,8 @@ def _accepted_contexts() -> str:
 
 
 def _extended_of(uid: str) -> str:
+    if uid == MODALITY_WORKLIST:
+        return "Section 5.2.1"
     if uid in MODELS or uid in MOVE_SOP_CLASSES or uid in GET_SOP_CLASSES:
         return "Section 5.2.7.1"
     return "None"
