@@ -72,6 +72,7 @@ from territory.report_facts import IndexFacts
 from territory.report_parts import make_delivery, make_documents
 from territory.seen_studies import IndexSeen
 from territory.settings import Oncall, Settings
+from territory.task_owner_parts import make_workitem_room
 from territory.time_stamp_parts import make_time_stamper
 
 CONSOLE_FILE: Final = "oncall_console.jsonl"
@@ -156,6 +157,15 @@ class OncallParts:
             figures=FiguresRoom(desk, database),
             orders=OrderRoom(database),
             protocols=ProtocolRoom(database, ArchivePerformed(database, _reader(settings), clock)),
+            workitems=make_workitem_room(
+                desk,
+                database,
+                clock,
+                secret,
+                lambda now: rules.at(now).directory,
+                node_aet=settings.dicom.aet[0],
+                peer_aets=frozenset(peer.aet for peer in settings.peers),
+            ),
         )
 
     def start(self) -> None:

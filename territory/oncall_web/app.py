@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from foundation import log
@@ -113,7 +113,7 @@ def make_site(
     )
 
 
-def holder_of(site: Site, request: Request) -> Holder | None:
+def holder_of(site: Site, request: HTTPConnection) -> Holder | None:
     """Return who asks: by bearer token, by cookie, or anybody on an open loopback node."""
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     token = bearer.strip() if scheme.lower() == "bearer" else request.cookies.get(COOKIE, "")

@@ -13,6 +13,7 @@ from territory.oncall_web.order_room import OrderRoom
 from territory.oncall_web.protocol_room import ProtocolRoom
 from territory.oncall_web.report_room import ReportRoom
 from territory.oncall_web.texts_events import event_words, reason_words
+from territory.ups_web.room import WorkitemRoom
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,7 @@ class Rooms:
     figures: FiguresRoom
     orders: OrderRoom
     protocols: ProtocolRoom
+    workitems: WorkitemRoom
 
 
 def _words(word: str, language: Language) -> str:

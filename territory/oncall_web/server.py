@@ -25,9 +25,13 @@ from territory.oncall_web.report_page import REPORT_PAGES, REPORT_SAVES
 from territory.oncall_web.report_reading import READING_PAGES
 from territory.oncall_web.report_sign_page import SIGN_PAGES
 from territory.oncall_web.unclaimed_page import UNCLAIMED, UNCLAIMED_API
+from territory.ups_web.routes import ups_routes
 
 REQUESTS_MAX: Final = 64
 """Beyond so many at a time the server answers 503."""
+
+CHANNEL_BYTES_MAX: Final = 4096
+"""Longest message of a client on a channel: events go the other way."""
 
 STOP_S_MAX: Final = 5
 
@@ -72,7 +76,7 @@ def application(site: Site) -> Starlette:
     ]
     routes.append(Route("/oncall/receipts/{channel}", receipts(site), methods=["POST"]))
     routes.append(Mount("/oncall/static", StaticFiles(directory=Path(__file__).with_name("static"))))
-    return Starlette(routes=routes)
+    return Starlette(routes=[*routes, *ups_routes(site)])
 
 
 class WebServer:
@@ -93,6 +97,9 @@ class WebServer:
             limit_concurrency=REQUESTS_MAX,
             timeout_graceful_shutdown=STOP_S_MAX,
             lifespan="off",
+            # The one that `websockets` goes on with; of a client nothing longer than a close is read.
+            ws="websockets-sansio",
+            ws_max_size=CHANNEL_BYTES_MAX,
         )
         self._server = uvicorn.Server(config)
         self._listener = listener

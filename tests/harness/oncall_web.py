@@ -48,6 +48,7 @@ from territory.oncall_web.rooms import EvidenceRoom, Rooms
 from territory.oncall_web.server import WebServer
 from territory.performed_facts import ArchivePerformed
 from territory.seen_studies import IndexSeen
+from territory.task_owner_parts import make_workitem_room
 
 NIGHT = datetime(2026, 10, 24, 19, 0, tzinfo=UTC)
 SECRET = b"a secret of the test only"
@@ -173,6 +174,10 @@ def rooms_of(desk: Desk, database: Database, clock: Clock, place: Path) -> Rooms
         figures=FiguresRoom(desk, database),
         orders=OrderRoom(database),
         protocols=ProtocolRoom(database, ArchivePerformed(database, PackReader(LocalPacks(place)), clock)),
+        workitems=make_workitem_room(
+            desk, database, clock, SECRET, lambda now: desk.in_force().directory, node_aet="TELEGARDE",
+            peer_aets=frozenset({"CT1"}),
+        ),
     )
 
 

@@ -340,6 +340,12 @@ def events_after(connection: Connection, aets: Iterable[str], event_id: int, *, 
     ]
 
 
+def newest_event(connection: Connection) -> int:
+    """Return the id of the newest event, whoever is told of it; 0 when there is none."""
+    found = connection.execute(select(func.max(ups_event.c.event_id))).scalar()
+    return 0 if found is None else int(found)
+
+
 def waiting(connection: Connection, way: str) -> frozenset[str]:
     """Return the AEs for whom there are events that did not go to them one way."""
     column = ups_event.c
