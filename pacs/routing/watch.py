@@ -43,6 +43,9 @@ CONSUMER: Final = "site_watch"
 
 LISTEN_EVERY_S: Final = 5.0
 
+PASSED_S_MAX: Final = 60.0
+"""Of the time since the last look; what is longer was no listening: the database was away, or the machine stood."""
+
 KEEP_EVERY_S: Final = 60.0
 """How often what is not a change is kept."""
 
@@ -147,7 +150,7 @@ class Watching:
             self._begin()
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         heard = self._heard()
-        passed_s = now_s - self._listened_at_s
+        passed_s = min(now_s - self._listened_at_s, PASSED_S_MAX)
         changed: list[Watch] = []
         watches = dict(self._watches)
         for site_id in self._watched(heard):
