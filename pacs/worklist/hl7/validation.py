@@ -39,6 +39,8 @@ _EXTENSION: Final = "emergency extension"
 # The alternatives of ORDER_DETAIL (OBR, RQD, RQ1, RXO, ODS, ODT), which hl7apy takes for a sequence.
 _NOT_MISSING: Final = re.compile(r"_SUPPGRP\b")
 _VALUE: Final = re.compile(r"^Value .* not in table (\S+) in element (\S+)$", re.DOTALL)
+_SAME_EVERYWHERE: Final = frozenset({"0001", "0085", "0119", "0123", "0125"})
+"""Tables that no country extends: sex, status of an observation, order control, status of a result, kinds of value."""
 _TOO_LONG: Final = re.compile(r"^Exceeded max length \((\d+)\) of (\S+)$", re.DOTALL)
 _INVALID: Final = re.compile(r"<[^>]*>", re.DOTALL)
 _TYPES: Final = {
@@ -105,9 +107,12 @@ def _as_finding(line: str) -> Finding | None:
     kind, _, said = line.partition(": ")
     if kind not in {"Error", "Warning"} or _NOT_MISSING.search(said) or ".Z" in said:
         return None
-    if _VALUE.match(said) is not None:
-        # Tables are extended in each country: France has its own codes in most of these.
-        return None
+    if (value := _VALUE.match(said)) is not None:
+        # Most tables are extended in each country, France among them; a few are the same for all.
+        table = value[1].removeprefix("HL7")
+        if table not in _SAME_EVERYWHERE:
+            return None
+        return Finding(severity=Severity.WARNING, place=value[2], rule=_STANDARD, text=f"a value of table {table}")
     if (long := _TOO_LONG.match(said)) is not None:
         return Finding(severity=Severity.WARNING, place=long[2], rule=_STANDARD, text=f"at most {long[1]} characters")
     if said.startswith("Missing required child "):
