@@ -149,10 +149,11 @@ def _look_at_images(draft: Draft, case: Case) -> None:
         return
     draft.record(case.case_id, *facts)
     after = draft.case(case.case_id)
-    if after.images.stalled_since is not None:
-        paging.begin(draft, after, Cause.TECHNICAL, mark=STOPPED, ladder=draft.rules.ladder_for(Purpose.TECHNICAL))
-    else:
+    if after.images.stalled_since is None:
         assigning.assign(draft)
+    elif after.images.link_lost_at is None and paging.running_chain(after, STOPPED) is None:
+        # Of a hospital that is out of reach its own page tells (`site_links`), once.
+        paging.begin(draft, after, Cause.TECHNICAL, mark=STOPPED, ladder=draft.rules.ladder_for(Purpose.TECHNICAL))
 
 
 def _breached(draft: Draft, case: Case, clock: str, at: datetime) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -18,6 +18,7 @@ from oncall.case.intake_values import StudyDescription
 from oncall.case.regions import EscalationState, ImagesState, StudyKey
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType as E
+from oncall.directory import PersonId
 from oncall.engine.completeness import COMPARED_AGAIN_AFTER, Listed
 from oncall.engine.engine import Engine
 from oncall.engine.ports import MemoryStore, Store
@@ -273,6 +274,17 @@ def test_images_over_a_link_that_was_lost_count_from_when_they_were_complete_her
     assert case.images.link_lost_at is None
     assert all(one.state is not EscalationState.RUNNING for one in technical(case))
     assert night.engine.night.duty.links_lost == {}
+
+
+def test_who_has_answered_for_a_lost_link_is_not_paged_again_for_what_cannot_come(night: Night) -> None:
+    night.hospital.stored(at(5))
+    night.tick(5)
+    night.hospital.link(at(5.5), "silent")
+    night.tick(5.5)
+    night.engine.acknowledge(CASE, PersonId("coline"), at(6))
+    run_until(night.engine, at(120))
+    assert night.case.images.state is ImagesState.STALLED
+    assert chain_states(night.case) == [EscalationState.ACKNOWLEDGED]
 
 
 @in_memory
