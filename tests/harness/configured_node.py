@@ -39,16 +39,16 @@ class ConfiguredNode:
         self.ae_title = "TELEGARDE"
         self.data = directory / "data"
         self.port = free_port()
-        self._http_port = free_port()
+        self.http_port = free_port()
         self._directory = directory
-        self._settings = directory / "telegarde.toml"
-        self._settings.write_text(
+        self.settings = directory / "telegarde.toml"
+        self.settings.write_text(
             f"""
 [archive]
 data_dir = {json.dumps(str(self.data))}
 free_space_reserve_bytes = {free_space_reserve_bytes}
 [http]
-port = {self._http_port}
+port = {self.http_port}
 [dicom]
 aet = ["{self.ae_title}"]
 host = "{LOOPBACK}"
@@ -70,7 +70,7 @@ workers = 1
         """Start the node and wait until it is ready."""
         self._process = ServerProcess(
             "telegarde",
-            [sys.executable, "-m", "territory.cli", "serve", "--config", self._settings],
+            [sys.executable, "-m", "territory.cli", "serve", "--config", self.settings],
             directory=self._directory,
             working_directory=REPOSITORY,
         )
@@ -89,7 +89,7 @@ workers = 1
 
     def _health(self) -> dict[str, Any]:
         try:
-            with urllib.request.urlopen(f"http://{LOOPBACK}:{self._http_port}/health", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://{LOOPBACK}:{self.http_port}/health", timeout=5) as answer:
                 facts: dict[str, Any] = json.load(answer)
                 return facts
         except (urllib.error.URLError, ConnectionError, TimeoutError):
