@@ -50,6 +50,9 @@ outbox_cursor = Table(
     Column("event_id", _BIG_ID, nullable=False),
 )
 
+# A statement that is made once is not looked through again each time.
+_APPEND: Final = insert(outbox)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxEvent:
@@ -63,13 +66,8 @@ class OutboxEvent:
 
 def append(connection: Connection, topic: str, payload: Mapping[str, Any], *, created_at_s: float) -> None:
     """Append one fact inside the caller's write transaction."""
-    connection.execute(
-        insert(outbox).values(
-            topic=topic,
-            payload=json.dumps(payload, separators=(",", ":")),
-            created_at_s=created_at_s,
-        )
-    )
+    text = json.dumps(payload, separators=(",", ":"))
+    connection.execute(_APPEND, {"topic": topic, "payload": text, "created_at_s": created_at_s})
 
 
 def read_after(

@@ -24,7 +24,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
 
 from foundation import outbox
 from foundation.errors import Refused
@@ -41,6 +41,17 @@ LINKED_MAX: Final = 64
 """Identifiers that are one person's: more are a mistake of whoever links them, and are not followed further."""
 
 _ID_CHARACTERS: Final = 32
+
+# Made once: every order asks both, and SQLAlchemy takes longer to make a statement than SQLite to answer it.
+_PATIENT: Final = select(patients).where(
+    patients.c.issuer == bindparam("issuer"), patients.c.patient_id == bindparam("patient_id")
+)
+_SURVIVOR: Final = select(changes.c.issuer, changes.c.patient_id).where(
+    changes.c.other_issuer == bindparam("issuer"),
+    changes.c.other_patient_id == bindparam("patient_id"),
+    changes.c.kind == bindparam("kind"),
+    changes.c.is_in_force == 1,
+)
 
 
 class PatientKey(NamedTuple):
@@ -118,7 +129,7 @@ def update_patient(
     row = _patient_row(connection, key)
     if row is None:
         status = _status(patient)
-        connection.execute(insert(patients).values(**_columns(patient), **_stamp(now, source_message)))
+        connection.execute(insert(patients), {**_columns(patient), **_stamp(now, source_message)})
         before, is_new = InsStatus.PROVISIONAL, True
     else:
         known = _patient_of(row)
@@ -218,11 +229,7 @@ def surviving(connection: Connection, issuer: str, patient_id: str) -> PatientKe
     key, seen = PatientKey(issuer, patient_id), set[PatientKey]()
     while key not in seen and len(seen) < LINKED_MAX:
         seen.add(key)
-        row = connection.execute(
-            select(changes.c.issuer, changes.c.patient_id).where(
-                *_is_other(key), changes.c.kind == Kind.MERGED.value, changes.c.is_in_force == 1
-            )
-        ).first()
+        row = connection.execute(_SURVIVOR, {**key._asdict(), "kind": Kind.MERGED.value}).first()
         if row is None:
             return key
         key = PatientKey(row.issuer, row.patient_id)
@@ -376,7 +383,7 @@ def _stamp(now: datetime, source_message: str) -> dict[str, object]:
 
 
 def _patient_row(connection: Connection, key: PatientKey) -> Row[Any] | None:
-    return connection.execute(select(patients).where(*_is(key))).one_or_none()
+    return connection.execute(_PATIENT, key._asdict()).one_or_none()
 
 
 def _patient_of(row: Row[Any]) -> OrderPatient:

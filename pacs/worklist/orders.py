@@ -31,7 +31,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
 
 from foundation import outbox
 from foundation.errors import Refused, Unavailable
@@ -77,6 +77,14 @@ _CHARACTERS_MAX: Final = MappingProxyType(
 )
 _PATIENT_CHARACTERS_MAX: Final = MappingProxyType({"patient_id": 64, "issuer": 64})
 _UID: Final = re.compile(r"[0-9]+(\.[0-9]+)*")
+# Made once: SQLAlchemy takes longer to make a statement than SQLite to answer it.
+_BODY: Final = select(worklist_order.c.body).where(worklist_order.c.order_id == bindparam("order_id"))
+_OF_PATIENT: Final = (
+    select(worklist_order.c.body)
+    .where(worklist_order.c.issuer == bindparam("issuer"), worklist_order.c.patient_id == bindparam("patient_id"))
+    .order_by(worklist_order.c.placed_at_us, worklist_order.c.order_id)
+    .limit(ORDERS_MAX + 1)
+)
 _UID_NAMESPACE: Final = uuid.UUID("6f1a0a4e-7e0c-5d36-9a43-0b2f4f6c2f11")
 
 
@@ -154,13 +162,14 @@ def place(connection: Connection, order: Order, now: datetime, *, source_message
             study_instance_uid=order.study_instance_uid or made_study_instance_uid(order.order_id),
         )
         connection.execute(
-            insert(worklist_order).values(
+            insert(worklist_order),
+            {
                 **_columns(new),
-                revision=1,
-                source_message=source_message[:_SOURCE_CHARACTERS_MAX],
-                placed_at_us=microseconds(now),
-                changed_at_us=microseconds(now),
-            )
+                "revision": 1,
+                "source_message": source_message[:_SOURCE_CHARACTERS_MAX],
+                "placed_at_us": microseconds(now),
+                "changed_at_us": microseconds(now),
+            },
         )
         _tell(connection, new, OrderChange.PLACED.value, now)
         return Placed(order=new, change=OrderChange.PLACED)
@@ -312,7 +321,7 @@ def find_by_step(connection: Connection, site_id: str, step_id: str) -> Order | 
 
 def of_patient(connection: Connection, issuer: str, patient_id: str) -> tuple[Order, ...]:
     """Return every order of one hospital's patient, the first placed first."""
-    return _select(connection, worklist_order.c.issuer == issuer, worklist_order.c.patient_id == patient_id)
+    return _orders(connection.execute(_OF_PATIENT, {"issuer": issuer, "patient_id": patient_id}).all())
 
 
 def open_of_site(connection: Connection, site_id: str) -> tuple[Order, ...]:
@@ -392,7 +401,7 @@ def _known(connection: Connection, order_id: OrderId) -> Order:
 
 
 def _row(connection: Connection, order_id: OrderId) -> Any:
-    return connection.execute(select(worklist_order.c.body).where(worklist_order.c.order_id == order_id)).one_or_none()
+    return connection.execute(_BODY, {"order_id": order_id}).one_or_none()
 
 
 def _select(
@@ -400,7 +409,10 @@ def _select(
 ) -> tuple[Order, ...]:
     query = select(worklist_order.c.body).where(*conditions)
     query = query.order_by(*(order_by or (worklist_order.c.placed_at_us,)), worklist_order.c.order_id)
-    rows: Sequence[Any] = connection.execute(query.limit(ORDERS_MAX + 1)).all()
+    return _orders(connection.execute(query.limit(ORDERS_MAX + 1)).all())
+
+
+def _orders(rows: Sequence[Any]) -> tuple[Order, ...]:
     if len(rows) > ORDERS_MAX:
         raise TooManyOrders(
             f"more than {ORDERS_MAX} orders at once; cancel those that nobody will perform", is_retryable=False
