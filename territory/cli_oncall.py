@@ -44,6 +44,7 @@ _MODULES: Final = {
     "monthly-report": "territory.cli_oncall_figures",
     "billing": "territory.cli_oncall_figures",
     "templates": "territory.cli_oncall_templates",
+    "protocols": "territory.cli_oncall_protocols",
     "keys": "territory.cli_oncall_keys",
     "deliveries": "territory.cli_oncall_deliveries",
     "authorise": "territory.cli_oncall_deliveries",

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 FORMATS_IN: Final = ("ics", "csv", "json", "opsgenie", "grafana")
 FORMATS_OUT: Final = ("ics", "csv", "json")
 TEMPLATE_FORMATS: Final = ("json", "mrrt")
+PROTOCOL_FORMATS: Final = ("json", "csv")
 LANGUAGES: Final = ("fr", "en")
 EXAMS: Final = ("stroke", "wbct", "head", "abdo", "chest", "msk")
 FIGURES_BY: Final = ("site", "class", "period", "provider", "reader")
@@ -40,6 +41,7 @@ def add_oncall(command: argparse.ArgumentParser) -> None:
     _add_why(commands)
     _add_evidence(commands)
     _add_templates(commands)
+    _add_protocols(commands)
     _add_keys(commands)
     _add_figures(commands)
     _add_morning_report(commands)
@@ -302,6 +304,32 @@ def _add_templates(commands: _Commands) -> None:
     _add_template(give)
     give.add_argument("--format", choices=TEMPLATE_FORMATS, help="default: by the name of the output, else json")
     give.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+
+
+def _add_protocols(commands: _Commands) -> None:
+    summary = "List, show, import and export exam protocols."
+    command = commands.add_parser("protocols", help=summary, description=summary)
+    actions = command.add_subparsers(dest="protocols_command", required=True, metavar="ACTION")
+    _add_language(_command(actions, "list", "List the exam protocols in force."), "of this language only")
+    show = _command(actions, "show", "Show what an exam protocol asks.")
+    show.add_argument("protocol", metavar="PROTOCOL", help="its identifier, as list shows it")
+    take = _command(actions, "import", "Publish exam protocols from a file.")
+    take.add_argument("file", type=Path, metavar="FILE", help="JSON, or CSV in UTF-8; - is standard input")
+    take.add_argument("--format", choices=PROTOCOL_FORMATS, help="default: by the name of the file")
+    take.add_argument(
+        "--by", default="operator", metavar="WHO", help="identifier of who imports (default: %(default)s)"
+    )
+    take.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
+    give = _command(actions, "export", "Write an exam protocol as JSON, or one or all of them as CSV.")
+    give.add_argument("protocol", metavar="PROTOCOL", nargs="?", help="its identifier (default: all, as CSV)")
+    give.add_argument("--format", choices=PROTOCOL_FORMATS, help="default: by the name of the output, else json")
+    give.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    for one in (show, give):
+        _add_language(one, "default: French, if there is one")
+        one.add_argument(
+            "--version", dest="protocol_version", metavar="VERSION",
+            help="an older version (default: the one in force)",
+        )  # fmt: skip
 
 
 def _add_template(command: argparse.ArgumentParser) -> None:

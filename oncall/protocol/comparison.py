@@ -38,7 +38,8 @@ _NO_CONTRAST: Final = (
     "iv-", "nc", "plain", "unenhanced",
 )  # fmt: skip
 _CONTRAST: Final = (
-    "avec", "injecte", "injectee", "with contrast", "enhanced", "c+", "iv+", "gd", "gado", "arteriel", "arterial",
+    "avec", "injecte", "injectee", "with contrast", "post contrast", "enhanced", "c+", "iv+", "gd", "gado", "arteriel",
+    "arterial",
     "portal", "portale", "angio", "cta", "ctpa", "perfusion", "ctp", "tardif", "veineux", "venous",
 )  # fmt: skip
 _LOCALIZERS: Final = ("scout", "topogram", "topo", "surview", "localizer", "localiser", "loc", "scanogram", "repere")
@@ -200,7 +201,9 @@ def _phase_of(series: PerformedSeries, phases: Sequence[Phase]) -> Phase | None:
     for said in (series.description, series.protocol_name):
         tokens = _tokens(said)
         fits: Mapping[str, int] = {
-            phase.phase_id: _longest(tokens, phase.words) for phase in phases if _may_be(series, phase)
+            phase.phase_id: _longest(tokens, phase.words)
+            for phase in phases
+            if _may_be(series, phase) and not _contradicts_itself(tokens)
         }
         best = max(fits.values(), default=0)
         named = [phase for phase in phases if best and fits.get(phase.phase_id) == best]
@@ -219,6 +222,11 @@ def _may_be(series: PerformedSeries, phase: Phase) -> bool:
         return _says_contrast(_tokens(series.description)) is not True
     is_with = _is_with_contrast(series)
     return is_with is None or is_with is phase.kind.is_with_contrast
+
+
+def _contradicts_itself(tokens: Sequence[str]) -> bool:
+    """Say whether a description names contrast and denies it: then its words name no phase."""
+    return bool(_longest(tokens, _NO_CONTRAST)) and bool(_longest(tokens, _CONTRAST))
 
 
 def _is_with_contrast(series: PerformedSeries) -> bool | None:

@@ -1,0 +1,1 @@
+"""Tests of the exam protocols: the library, sending, the comparison."""
