@@ -196,7 +196,7 @@ def _of_ins(connection: Connection, ins: Ins | None) -> list[PatientKey]:
 
 def _studies(connection: Connection, persons: Iterable[PatientKey]) -> Sequence[Row[Any]]:
     of_patient = [and_(patient.c.issuer == key.issuer, patient.c.patient_id == key.patient_id) for key in persons]
-    return connection.execute(
+    rows: Sequence[Any] = connection.execute(
         select(
             studies.c.study_pk,
             studies.c.study_instance_uid,
@@ -214,6 +214,7 @@ def _studies(connection: Connection, persons: Iterable[PatientKey]) -> Sequence[
         .order_by(studies.c.study_date.desc(), studies.c.study_time.desc(), studies.c.study_pk.desc())
         .limit(STUDIES_MAX)
     ).all()
+    return rows
 
 
 def _words(connection: Connection, study_pks: Sequence[int]) -> dict[int, list[str]]:

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     FOUND = "found"
     AVOIDED = "avoided"
     CONFIRMED = "confirmed"
-    WITHDRAWN = "withdrawn"
+    VOID = "void"
 
 
 MOTIVE_AVOIDED: Final = "redundant"
@@ -43,7 +43,7 @@ def judge(case: Case, context: Context, *, study: StudyKey, outcome: Outcome, no
         If the study was not found for this case, or the exam has begun.
     """
     known = next((one for one in case.request.prior_exams if one.study == study), None)
-    if known is None or known.outcome == Outcome.WITHDRAWN or outcome not in {Outcome.AVOIDED, Outcome.CONFIRMED}:
+    if known is None or known.outcome == Outcome.VOID or outcome not in {Outcome.AVOIDED, Outcome.CONFIRMED}:
         raise Refused("no such earlier exam was found for this case; reload it and choose one of the list")
     if known.outcome == outcome.value:
         return ()

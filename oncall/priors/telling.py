@@ -35,7 +35,7 @@ INSTANCES_MISSING: Final = "instances_missing"
 NO_LONGER_FOUND: Final = "no_longer_found"
 """Why an earlier exam is none: it is not this patient's after all, or it has gone."""
 
-WITHDRAWN: Final = "withdrawn"
+VOID: Final = "void"
 """The outcome of an equivalent exam that is not this patient's after all, or has gone."""
 
 NOT_LOOKED_AT: Final = "storage_away"
@@ -96,7 +96,7 @@ def _withdrawn(case: Case, context: Context, found: Set[StudyKey]) -> list[Fact]
     """Return what was told and is not so any more: patients were parted, or a study has gone."""
     gone = [one for one in case.request.prior_exams if one.study not in found and one.outcome == FOUND]
     facts = [
-        context.fact(EventType.REQUEST_PRIOR_EXAM_FOUND, outcome=WITHDRAWN, source=SOURCE, **one.study._asdict())
+        context.fact(EventType.REQUEST_PRIOR_EXAM_FOUND, outcome=VOID, source=SOURCE, **one.study._asdict())
         for one in gone
     ]
     return facts + [

@@ -18,7 +18,7 @@ from oncall.case.state import Case
 from oncall.critical.calls import CallOutcome
 from oncall.directory import PersonId
 from oncall.second_reading.score import BodyRegion, CorrectionBy, DiscrepancyKind, Score
-from territory.oncall_web import doings
+from territory.oncall_web import doings, priors_section
 from territory.oncall_web import doings_protocol as protocols
 from territory.oncall_web import second_reading_doings as second
 from territory.oncall_web.access import Holder, May
@@ -177,6 +177,21 @@ _LIST: Final = (
         Field(name="protocol_reason", kind="text", is_required=False),
         Field(name="signature_reason", kind="text", is_required=False),
         Field(name="signature_clinician", is_required=False),
+    ),
+    _reader(
+        "prior-avoided",
+        priors_section.avoid,
+        priors_section.has_equivalent,
+        Field(name="prior", kind="choice", choices=priors_section.found),
+        _REASON,
+        grave=True,
+    ),
+    _reader(
+        "prior-confirmed",
+        priors_section.confirm,
+        priors_section.awaits_word,
+        Field(name="prior", kind="choice", choices=priors_section.found),
+        Field(name="reason", kind="text", is_required=False),
     ),
     _reader("protocol-answer", protocols.answer, protocols.has_question, Field(name="answer", kind="text")),
     Action(

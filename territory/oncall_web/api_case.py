@@ -18,7 +18,7 @@ from oncall.case.state import fold
 from oncall.case.vocabulary import FREE_TEXT
 from oncall.directory import PersonId
 from oncall.reading.assignment import AssignmentDecision
-from territory.oncall_web import case_view
+from territory.oncall_web import case_view, priors_section
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import study_name
 from territory.oncall_web.app import Handler, Site
@@ -141,9 +141,17 @@ def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
+def show_priors(site: Site, request: Request, holder: Holder, sent: dict[str, Any]) -> Response:
+    """Return what is known of the patient's earlier exams: those that may answer the request, and those to compare."""
+    del sent
+    case = case_of(site, request, holder)
+    return JSONResponse(priors_section.to_json(case, eyes_of(site, request, holder, case)))
+
+
 CASE_API: Final[tuple[tuple[str, tuple[str, ...], May | None, Handler], ...]] = (
     ("/oncall/api/cases/{case_id}/log", ("GET",), May.WATCH, show_log),
     ("/oncall/api/cases/{case_id}/why", ("GET",), May.WATCH, show_why),
+    ("/oncall/api/cases/{case_id}/priors", ("GET",), May.WATCH, show_priors),
     ("/oncall/api/cases/{case_id}/candidates", ("GET",), May.WATCH, show_candidates),
     ("/oncall/api/cases/{case_id}/images", ("GET",), May.WATCH, show_images),
 )

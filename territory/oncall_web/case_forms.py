@@ -13,6 +13,7 @@ from oncall.case.matching import Match
 from oncall.case.state import Case
 from oncall.directory import PersonId
 from oncall.notify import case_code
+from territory.oncall_web import priors_section
 from territory.oncall_web.access import Holder
 from territory.oncall_web.action_fields import Field, called_of, readers_of, study_name
 from territory.oncall_web.actions import ACTIONS, Action, asked_of, may_do
@@ -138,6 +139,8 @@ def _options(
             (known, f"{eyes.say(f'category.{declared[known].category}')}, {eyes.clock(declared[known].declared_at)}")
             for known in one.choices(case)
         )
+    if one.name == "prior":
+        return priors_section.options(case, eyes)
     if one.name == "deviation_id":
         return tuple((known, deviation_label(known, case, eyes)) for known in one.choices(case))
     prefix = {

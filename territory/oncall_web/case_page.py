@@ -26,7 +26,7 @@ from oncall.engine.paging import SILENCE
 from oncall.language import Language
 from oncall.notify import case_code
 from oncall.reading.explanation import why, why_forecast, why_not
-from territory.oncall_web import case_view
+from territory.oncall_web import case_view, priors_section
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import readers_of, studies_by_name
 from territory.oncall_web.actions import ACTIONS, perform
@@ -168,6 +168,7 @@ def _page(site: Site, request: Request, holder: Holder, attempt: Attempt | None)
         reads=case.report.version > 0 and holder.may_see_clinical_text,
         may_write=May.READ in holder.may,
         deliveries=site.rooms.deliveries.of_case(case.case_id),
+        priors=priors_section.view(case, eyes),
         reason_of=lambda word: reason_words(word, eyes.language),
         may_prove=bool(holder.may & {May.REQUEST, May.COORDINATE}),
         sections=[

@@ -20,6 +20,7 @@ from oncall.notify import case_code
 from oncall.protocol import wording
 from oncall.protocol.documents import protocol_to_json
 from oncall.protocol.model import Protocol
+from territory.oncall_web import priors_section
 from territory.oncall_web.access import Holder, May
 from territory.oncall_web.action_fields import readers_of
 from territory.oncall_web.actions import perform
@@ -98,6 +99,8 @@ def _page(
         hospital=case.site_id if hospital is None else hospital.name,
         here=f"{address(case.case_id)}/protocol",
         back=address(case.case_id),
+        priors=priors_section.view(case, eyes),
+        name_of=eyes.name,
         offered=offered,
         suited=[one for one in offered if _suits(one, case)],
         chosen=chosen,

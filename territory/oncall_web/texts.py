@@ -8,6 +8,7 @@ from typing import Final
 
 from territory.oncall_web.texts_case import ACTION_TEXTS, CASE_TEXTS
 from territory.oncall_web.texts_completeness import COMPLETENESS_TEXTS
+from territory.oncall_web.texts_priors import PRIORS_TEXTS
 from territory.oncall_web.texts_protocol import PROTOCOL_TEXTS
 from territory.oncall_web.texts_report import REPORT_TEXTS
 from territory.oncall_web.texts_rooms import ROOM_TEXTS
@@ -18,6 +19,7 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
     **CASE_TEXTS,
     **ACTION_TEXTS,
     **COMPLETENESS_TEXTS,
+    **PRIORS_TEXTS,
     **PROTOCOL_TEXTS,
     **REPORT_TEXTS,
     **ROOM_TEXTS,

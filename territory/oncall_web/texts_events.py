@@ -143,6 +143,16 @@ EVENTS: Final[Mapping[str, tuple[str, str]]] = {
 """By event type."""
 
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    # What is known of earlier exams, and what became of one that may answer the request.
+    "search_failed": ("la recherche a échoué", "the search failed"),
+    "patient_unknown": ("patient inconnu", "unknown patient"),
+    "instances_missing": ("images manquantes", "images missing"),
+    "storage_away": ("le stockage ne répond pas", "the storage does not answer"),
+    "no_longer_found": ("n'est plus de ce patient, ou a disparu", "no longer this patient's, or gone"),
+    "found": ("à juger", "to be judged"),
+    "avoided": ("examen évité", "exam avoided"),
+    "confirmed": ("examen nécessaire", "exam needed"),
+    "void": ("sans objet", "void"),
     # Why a report did not arrive.
     "no_documents": ("documents pas encore faits", "documents are not made yet"),
     "not_available": ("un service ne répond pas", "a service does not answer"),

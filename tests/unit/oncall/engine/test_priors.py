@@ -286,6 +286,6 @@ def test_what_turns_out_to_be_of_another_patient_is_no_prior_any_more() -> None:
 
     part = runner.case(CASE).request
     assert {one.study: one.reason for one in part.priors} == {YESTERDAY.study: "no_longer_found", LONG_AGO.study: ""}
-    assert [one.outcome for one in part.prior_exams] == ["withdrawn"]
+    assert [one.outcome for one in part.prior_exams] == ["void"]
     with pytest.raises(Refused):
         judged(runner, Outcome.AVOIDED, "enough")
