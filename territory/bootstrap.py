@@ -40,6 +40,7 @@ from pacs.scu.association import Timeouts
 from pacs.upper_layer.associate import AssociateRequest
 from pacs.upper_layer.limits import UpperLayerLimits
 from pacs.upper_layer.negotiation import Offer
+from pacs.worklist import orders
 from pacs.worklist.deliveries import Deliveries
 from pacs.worklist.find_service import MODALITY_WORKLIST, WorklistFindService, agree_worklist
 from pacs.worklist.mpps_service import MppsService
@@ -60,6 +61,8 @@ from territory.worker_table import WorkerRow
 JOURNAL_DIRECTORY: Final = "packs"
 # How far the look-up by SOP Instance UID lags behind; who asks it catches up first, so this only spreads the work.
 LOOKUP_EVERY_S: Final = 1.0
+# Orders that nobody performed for days leave the worklist at most this much later.
+WORKLIST_EVERY_S: Final = 3600.0
 # Results of storage commitment that are due wait at most this much longer.
 RELAY_EVERY_S: Final = 2.0
 # Events of work items wait at most this much longer for the AEs that are told by an association.
@@ -119,6 +122,13 @@ def _drain_lookup(database: Database) -> None:
     sop_lookup.drain(database)
 
 
+def _leave_worklist(database: Database) -> None:
+    with database.write(durable=True) as connection:
+        left = orders.leave_worklist(connection, SystemClock().now())
+    if left:
+        log.info("orders_left_worklist", count=left)
+
+
 def _deliver(relay: CommitmentRelay) -> None:
     relay.deliver_due()
 
@@ -140,6 +150,7 @@ def maintenance_tasks(settings: Settings, database: Database, *, is_stopping: Ca
     return [
         PeriodicTask(name="checkpoint", every_s=CHECKPOINT_EVERY_S, run=functools.partial(checkpoint, database)),
         PeriodicTask(name="sop_lookup", every_s=LOOKUP_EVERY_S, run=functools.partial(_drain_lookup, database)),
+        PeriodicTask(name="worklist", every_s=WORKLIST_EVERY_S, run=functools.partial(_leave_worklist, database)),
         PeriodicTask(name="commitment_relay", every_s=RELAY_EVERY_S, run=lambda: _deliver(relay)),
         PeriodicTask(name="workitem_events", every_s=EVENTS_EVERY_S, run=lambda: _report(events)),
     ]

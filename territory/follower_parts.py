@@ -14,6 +14,7 @@ from territory.hl7_parts import destinations
 from territory.protocol_follower import WorklistProtocols
 from territory.reading_tasks import ReadingTaskProjection
 from territory.settings import Settings
+from territory.worklist_states import WorklistStates
 
 
 def make_followers(settings: Settings, database: Database, secret: bytes) -> tuple[Follower, ...]:
@@ -25,6 +26,7 @@ def make_followers(settings: Settings, database: Database, secret: bytes) -> tup
 
     followers: list[Follower] = [
         WorklistProtocols(lambda person_id, now: directory(now).persons.get(person_id)),
+        WorklistStates(),
         ReadingTaskProjection(database, secret, directory, node_aet=settings.dicom.aet[0]),
     ]
     if settings.hl7 is not None:

@@ -240,12 +240,12 @@ def _step(order: Order, start: datetime) -> Item:
 def protocol_text(protocol: ScheduledProtocol) -> str:
     """Return a protocol as a person at the console reads it: title with its version, text, parameters, one a line."""
     lines = [f"{protocol.title} (v{protocol.version})", *protocol.text.splitlines()]
-    named = (("Contrast", protocol.contrast_agent), ("Pre-medication", protocol.pre_medication))
-    lines += [f"{name}: {text}" for name, text in named if text]
-    lines += [
-        f"{parameter.concept.meaning}: {parameter.value}{f' {parameter.unit}' if parameter.unit else ''}"
-        for parameter in protocol.parameters
+    named = [("Contrast", protocol.contrast_agent), ("Pre-medication", protocol.pre_medication)]
+    named += [
+        (parameter.concept.meaning, f"{parameter.value} {parameter.unit}".strip()) for parameter in protocol.parameters
     ]
+    # What the text says already, in the radiologist's own words, is not said twice.
+    lines += [f"{name}: {said}" for name, said in named if said and said not in protocol.text]
     return "\r\n".join(lines)
 
 

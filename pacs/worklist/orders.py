@@ -26,7 +26,7 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
@@ -58,11 +58,16 @@ FOLLOWS: Final[Mapping[OrderState, frozenset[OrderState]]] = MappingProxyType(
         # A further step of the same order: a series repeated, a patient brought back.
         OrderState.COMPLETED: frozenset({OrderState.IN_PROGRESS}),
         OrderState.DISCONTINUED: frozenset({OrderState.IN_PROGRESS, OrderState.COMPLETED}),
-        # The cancellation crossed the exam.
-        OrderState.CANCELLED: frozenset({OrderState.IN_PROGRESS, OrderState.COMPLETED, OrderState.DISCONTINUED}),
+        # The cancellation crossed the exam; or the request is taken up again.
+        OrderState.CANCELLED: frozenset(
+            {OrderState.SCHEDULED, OrderState.IN_PROGRESS, OrderState.COMPLETED, OrderState.DISCONTINUED}
+        ),
     }
 )
 """Which state may follow which; the same again is no change."""
+
+LISTED_MAX: Final = timedelta(days=7)
+"""How long after its scheduled start an order that nobody performed, or that no MPPS ended, stays on the worklist."""
 
 OPEN_STATES: Final = frozenset({OrderState.SCHEDULED, OrderState.IN_PROGRESS})
 """States in which an order is on the worklist."""
@@ -275,6 +280,20 @@ def tell_performed(
         _write(connection, new, now)
     _tell(connection, new, "performed", now)
     return new
+
+
+def leave_worklist(connection: Connection, now: datetime) -> int:
+    """Take orders off the worklist whose start is longer ago than `LISTED_MAX`; return how many.
+
+    Not every console says by MPPS what it did. The state stays, because nobody has said another; whatever changes the
+    order later puts it back.
+    """
+    left = connection.execute(
+        update(worklist_order)
+        .where(worklist_order.c.is_open, worklist_order.c.scheduled_at_us < microseconds(now - LISTED_MAX))
+        .values(is_open=False)
+    )
+    return left.rowcount
 
 
 def find(connection: Connection, order_id: OrderId) -> Order | None:

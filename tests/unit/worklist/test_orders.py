@@ -29,6 +29,7 @@ SHOULD_FOLLOW = {
     ("COMPLETED", "IN PROGRESS"),
     ("DISCONTINUED", "IN PROGRESS"),
     ("DISCONTINUED", "COMPLETED"),
+    ("CANCELLED", "SCHEDULED"),
     ("CANCELLED", "IN PROGRESS"),
     ("CANCELLED", "COMPLETED"),
     ("CANCELLED", "DISCONTINUED"),
@@ -228,6 +229,22 @@ def test_all_hospitals_are_listed_one_after_the_other(database: Database) -> Non
     with database.read() as connection:
         listed = [(known.site_id, known.placer_order_number) for known in orders.open_everywhere(connection)]
     assert listed == [("feurs", "P3"), ("feurs", "P2"), ("roanne", "P1")]
+
+
+def test_an_order_that_nobody_performed_for_a_week_leaves_the_list_and_a_change_brings_it_back(
+    database: Database,
+) -> None:
+    place(database, order(1, scheduled_at=NOW - timedelta(days=8)))
+    place(database, order(2, scheduled_at=NOW - timedelta(days=6)))
+    with database.write(durable=True) as connection:
+        assert orders.leave_worklist(connection, NOW) == 1
+        assert orders.leave_worklist(connection, NOW) == 0
+        assert [known.placer_order_number for known in orders.open_of_site(connection, "roanne")] == ["P2"]
+    assert found(database, order(1).order_id).state is OrderState.SCHEDULED
+    place(database, order(1, scheduled_at=NOW + timedelta(days=1)))
+    with database.read() as connection:
+        listed = [known.placer_order_number for known in orders.open_of_site(connection, "roanne")]
+    assert listed == ["P2", "P1"]
 
 
 def test_a_site_sees_its_open_orders_emergencies_first_then_by_time(database: Database) -> None:
