@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from foundation.database import METADATA
@@ -76,6 +77,16 @@ oncall_case_event = Table(
     Column("prev_hash", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
     UniqueConstraint("case_id", "seq"),
+)
+
+PRIOR_EXAM_FOUND: Final = text("oncall_case_event.type = 'request.prior_exam_found'")
+"""Chooses the few events that say that a recent exam may answer a request; a literal, as its index needs."""
+
+Index(
+    "ix_oncall_case_event_prior_exam_found",
+    oncall_case_event.c.case_id,
+    sqlite_where=text("type = 'request.prior_exam_found'"),
+    postgresql_where=text("type = 'request.prior_exam_found'"),
 )
 
 # A projection, rebuilt from the events alone: what lists and look-ups need without folding.

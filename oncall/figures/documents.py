@@ -49,6 +49,7 @@ def to_json(summary: Summary, names: Mapping[str, str] | None = None) -> dict[st
         "clocks": [] if summary.is_empty else [_clock_to_json(one) for one in summary.clocks],
         "reassigned": summary.reassigned,
         "second_readings": summary.second_readings,
+        "redundant": {"found": summary.redundant.found, **asdict(summary.redundant)},
         "groups": {
             dimension: [_group_to_json(group, known) for group in groups]
             for dimension, groups in summary.groups.items()

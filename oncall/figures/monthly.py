@@ -192,6 +192,9 @@ def _outcomes(summary: Summary, language: Language) -> dict[str, object]:
     rows += [[outcome_name(outcome, language), str(count)] for outcome, count in summary.outcomes.items()]
     rows.append([word("reassigned", language), str(summary.reassigned)])
     rows.append([word("second_readings", language), str(summary.second_readings)])
+    rows.append([word("redundant", language), str(summary.redundant.found)])
+    rows.append([word("avoided", language), str(summary.redundant.avoided)])
+    rows.append([word("needed", language), str(summary.redundant.needed)])
     return {"title": word("outcomes", language), "rows": rows}
 
 

@@ -17,7 +17,7 @@ Sources: domain reference, sections 3.4 and 4.3.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
@@ -29,6 +29,7 @@ from foundation.errors import Refused
 from foundation.instants import microseconds
 from oncall.case.clocks import Clock
 from oncall.directory import SiteId
+from oncall.figures.redundancy import RedundantExams, redundant_exams
 from oncall.figures.row import Cause, Outcome, Period
 from oncall.schema import oncall_case_figure
 
@@ -143,6 +144,7 @@ class Summary:
     clocks: tuple[ClockFigures, ...]
     reassigned: int
     second_readings: int
+    redundant: RedundantExams = field(default_factory=RedundantExams)
     groups: Mapping[str, tuple[Group, ...]] = field(default_factory=dict)
 
     @property
@@ -165,7 +167,8 @@ def summary(
         the case alone tells.
     """
     rows = Rows.load(connection, query)
-    return summarise(rows, query, now, causes=causes or {})
+    redundant = redundant_exams(connection, query.since, query.until, query.sites)
+    return replace(summarise(rows, query, now, causes=causes or {}), redundant=redundant)
 
 
 _NUMBERS: Final = (
