@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import measure
-from benchmarks.peers.processes import LOOPBACK, free_port
+from benchmarks.peers.processes import LOOPBACK, free_port, wait_until
 from benchmarks.peers.telegarde_node import TelegardeNode
 from foundation.database import Database, sqlite_url
 from territory.demo_node import NODE_AET
@@ -36,7 +36,6 @@ GOAL_S: Final = 2.0
 SITE: Final = "fontclaire"
 SCANNER: Final = "FONTCLAIRE_CT"
 SLICES: Final = 8
-_LOOK_EVERY_S: Final = 0.02
 _WAIT_S_MAX: Final = 60.0
 
 
@@ -118,13 +117,15 @@ def _reader(web: Interface, case_id: str) -> Any:
     return next((one["reader"] for one in web.get("/oncall/api/cases")["cases"] if one["case_id"] == case_id), None)
 
 
-def _until(found: Callable[[], Any], what: str) -> Any:
-    end = time.perf_counter() + _WAIT_S_MAX
-    while time.perf_counter() < end:
-        if value := found():
-            return value
-        time.sleep(_LOOK_EVERY_S)
-    raise Wrong(f"{what} did not come within {_WAIT_S_MAX:.0f} s")
+def _until(look: Callable[[], Any], what: str) -> Any:
+    found: list[Any] = []
+
+    def is_there() -> bool:
+        found.append(look())
+        return bool(found[-1])
+
+    wait_until(is_there, what=what, timeout_s=_WAIT_S_MAX)
+    return found[-1]
 
 
 def run(directory: Path, exams: int) -> dict[str, Any]:

@@ -74,9 +74,11 @@ class Arrival:
 
     @property
     def last_event_id(self) -> int:
+        """The newest event that told of it."""
         return self.counts[-1][0]
 
     def received_after(self, event_id: int) -> int:
+        """Return how many instances events after this one told of."""
         return sum(count for told_by, count in self.counts if told_by > event_id)
 
 
