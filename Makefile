@@ -81,6 +81,7 @@ bench-oncall: $(VENV)/.development
 	$(call step,a plan blanc of 500 people,$(BIN)/python -m benchmarks.recall)
 	$(call step,how fast the on-call engine answers,$(BIN)/python -m benchmarks.oncall)
 	$(call step,a report from its signature to its delivery,$(BIN)/python -m benchmarks.delivery)
+	$(call step,the worklist that a console waits for,$(BIN)/python -m benchmarks.worklist)
 	$(call step,figures over 100000 cases,$(BIN)/python -m benchmarks.figures)
 
 fuzz: $(VENV)/.development
