@@ -264,12 +264,12 @@ def _ordered(connection: Connection, attributes: Item, caller: Caller) -> tuple[
 def is_of_patient(patient: OrderPatient, patient_id: str, issuer: str) -> bool:
     """Say whether a Patient ID at the scanner can be this patient's: what is not said contradicts nothing.
 
-    A scanner that names no issuer means that of its hospital, which is the order's too.
+    A scanner that names no issuer means that of its hospital, which is the order's too; a former identifier of the same
+    patient counts, one of another hospital only with its issuer.
     """
     known = ((patient.patient_id, patient.issuer), *patient.other_ids)
-    return not patient_id or any(
-        patient_id == one and (not issuer or not its_issuer or issuer == its_issuer) for one, its_issuer in known
-    )
+    said_by = issuer or patient.issuer
+    return not patient_id or any(one == patient_id and its in {"", said_by} for one, its in known)
 
 
 def _named(connection: Connection, reference: ScheduledReference, site_id: str) -> Sequence[Order]:

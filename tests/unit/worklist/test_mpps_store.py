@@ -197,6 +197,27 @@ def test_the_same_patient_id_of_another_issuer_is_another_patient(database: Data
     assert create(database, created(asked, IssuerOfPatientID=asked.patient.issuer), "1.2.9").order_ids
 
 
+@pytest.mark.parametrize(
+    ("patient_id", "issuer", "is_theirs"),
+    [
+        ("roanne-1", "", True),
+        ("roanne-1", "ROANNE", True),
+        ("", "", True),
+        ("roanne-0", "", True),
+        ("SE-7", "ST-ETIENNE", True),
+        ("SE-7", "", False),
+        ("SE-7", "ROANNE", False),
+        ("roanne-2", "", False),
+    ],
+)
+def test_a_former_identifier_is_the_patients_and_one_of_another_hospital_only_with_its_issuer(
+    patient_id: str, issuer: str, *, is_theirs: bool
+) -> None:
+    patient = replace(order().patient, other_ids=(("roanne-0", "ROANNE"), ("SE-7", "ST-ETIENNE")))
+
+    assert mpps_store.is_of_patient(patient, patient_id, issuer) == is_theirs
+
+
 def test_a_step_sent_again_is_a_duplicate_and_changes_nothing(database: Database) -> None:
     asked = placed(database)
     create(database, created(asked))
