@@ -31,21 +31,27 @@ class LateTasks:
         self._made: TaskOwner | None = None
 
     def refresh(self, task: Workitem) -> None:
+        """Write what is so now."""
         self._owner().refresh(task)
 
     def claim(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
+        """Somebody begins the task and locks it."""
         self._owner().claim(task, transaction_uid, caller)
 
     def complete(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
+        """The performer says that it is done."""
         self._owner().complete(task, transaction_uid, caller)
 
     def give_back(self, task: Workitem, transaction_uid: str, reason: str, caller: Caller) -> None:
+        """The performer stops."""
         self._owner().give_back(task, transaction_uid, reason, caller)
 
     def withdraw(self, task: Workitem, reason: str, caller: Caller) -> None:
+        """Who asked for the task wants it no more."""
         self._owner().withdraw(task, reason, caller)
 
     def assign(self, task: Workitem, performers: tuple[Item, ...], caller: Caller) -> None:
+        """Somebody says who should do it."""
         self._owner().assign(task, performers, caller)
 
     def _owner(self) -> TaskOwner:
