@@ -39,6 +39,19 @@ def subject_of(connection: Connection, row: Any) -> Subject:
     )
 
 
+def ordered_subject(connection: Connection, patient: OrderPatient) -> Subject:
+    """Return who the patient of an order is now."""
+    key = patient_in_use(connection, patient.issuer, patient.patient_id)
+    return Subject(
+        name=patient.name,
+        patient_id=key.patient_id,
+        issuer=key.issuer,
+        birth_date=day(patient.birth_date),
+        sex=patient.sex,
+        ins=_shown(identity.find_patient(connection, key)),
+    )
+
+
 def day(text: str) -> date | None:
     """Return a DICOM date, or None."""
     with suppress(ValueError):

@@ -4,29 +4,44 @@ For: the port `oncall.delivery.documents.Describer`. Not for: patients' keys of 
 (`territory.oncall_parts.IndexDescriber`).
 
 Invariant: no document is made while it is not certain whose it is: the studies of the case are of one patient, and that
-is the patient whom the case knows.
+is the patient whom the case knows, unless a person has settled that their identifier was wrong.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, time
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
 
 from foundation.clock import Clock
 from foundation.database import Database
+from oncall.case.event import SYSTEM, Event
 from oncall.case.state import Case, fold
+from oncall.case.vocabulary import EventType
 from oncall.delivery.documents import Described, NotDescribed
 from oncall.directory import Directory
 from oncall.engine.sql_store import SqlStore
 from oncall.report.version import SignedVersion
-from oncall.report_documents.source import ExamFacts, ExaminedStudy
+from oncall.report_documents.source import ExamFacts, ExaminedStudy, Subject
 from oncall.schema import oncall_study_link
 from pacs.archive.schema import patient
 from pacs.archive.schema import study as studies
-from territory.known_patients import day, patient_in_use, subject_of
+from pacs.worklist import orders
+from pacs.worklist.order import OrderId
+from territory.known_patients import day, ordered_subject, patient_in_use, subject_of
 from territory.patient_keys import patient_key
+
+_SETTLES: Final = frozenset(
+    {
+        EventType.IDENTITY_CORRECTED,
+        EventType.IDENTITY_MERGED,
+        EventType.IDENTITY_SPLIT,
+        EventType.IDENTITY_MISMATCH_BLOCKED,
+        EventType.IDENTITY_IN_TWO_PATIENTS,
+    }
+)
+"""Events that say whose a case is, or that it is not certain: the last one counts."""
 
 ReadDirectory = Callable[[datetime], Directory]
 
@@ -69,21 +84,46 @@ class IndexFacts:
             rows = _studies(connection, case)
             if not rows:
                 raise NotDescribed("no_study")
-            # Patients whom the hospital has merged are one; those without an identifier never are.
-            owners = {
-                patient_in_use(connection, row.issuer, row.patient_id) if row.patient_id else row.patient_pk
-                for row in rows
-            }
-            subject = subject_of(connection, rows[0])
-        if len(owners) > 1:
-            raise NotDescribed("two_patients")
-        key = patient_key(self._secret, subject.issuer, subject.patient_id)
-        if case.patient_key and key != case.patient_key:
-            raise NotDescribed("another_patient")
+            subject = self._subject(connection, case, events, rows)
+        key = self._key(subject)
         if case.is_another(signed.version.patient_key) or signed.version.patient_key not in {"", key}:
             # What was signed for one patient never goes into another's record: it is signed again, or withdrawn.
             raise NotDescribed("signed_for_another")
         return subject, self._exam(case, rows)
+
+    def _subject(
+        self, connection: Connection, case: Case, events: Sequence[Event], rows: Sequence[Row[Any]]
+    ) -> Subject:
+        if _is_settled(events):
+            return self._settled(connection, case, rows)
+        # Patients whom the hospital has merged are one; those without an identifier never are.
+        owners = {
+            patient_in_use(connection, row.issuer, row.patient_id) if row.patient_id else row.patient_pk for row in rows
+        }
+        if len(owners) > 1:
+            raise NotDescribed("two_patients")
+        subject = subject_of(connection, rows[0])
+        if case.patient_key and self._key(subject) != case.patient_key:
+            raise NotDescribed("another_patient")
+        return subject
+
+    def _settled(self, connection: Connection, case: Case, rows: Sequence[Row[Any]]) -> Subject:
+        """Return the patient whom a person has named: as the archive has them, or as the case's order does.
+
+        An identifier that was typed wrong at the console stays on the images in the archive; the report is not filed
+        under it once somebody has settled by name whose they are.
+        """
+        found = [subject_of(connection, row) for row in rows]
+        order = orders.find(connection, OrderId(case.request.request_id)) if case.request.request_id else None
+        if order is not None:
+            found.append(ordered_subject(connection, order.patient))
+        for subject in found:
+            if self._key(subject) == case.patient_key:
+                return subject
+        raise NotDescribed("another_patient")
+
+    def _key(self, subject: Subject) -> str:
+        return patient_key(self._secret, subject.issuer, subject.patient_id)
 
     def _exam(self, case: Case, rows: Sequence[Row[Any]]) -> ExamFacts:
         site = self._read_directory(self._clock.now()).sites.get(case.site_id)
@@ -91,10 +131,17 @@ class IndexFacts:
         return ExamFacts(
             site_name=case.site_id if site is None else site.name,
             time_zone="Europe/Paris" if site is None else site.time_zone,
-            studies=tuple(map(_study, rows)),
+            # A study under two patients, of which a person has settled one, is one study.
+            studies=tuple(map(_study, {row.study_instance_uid: row for row in reversed(rows)}.values()))[::-1],
             requester=case.request.requester,
             referring_physician=referring,
         )
+
+
+def _is_settled(events: Sequence[Event]) -> bool:
+    """Say whether the last word on whose a case is was a person's."""
+    told = [event for event in events if event.type in _SETTLES]
+    return bool(told) and told[-1].type == EventType.IDENTITY_CORRECTED and told[-1].fact.actor != SYSTEM
 
 
 def _studies(connection: Connection, case: Case) -> list[Row[Any]]:
