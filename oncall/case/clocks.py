@@ -122,9 +122,16 @@ def read_clocks(case: Case, now: datetime, targets: ClockTargets = DEFAULT_TARGE
 
 
 def late_images_s(case: Case, now: datetime) -> float | None:
-    """Return how long ago the first late instance came: a sub-clock that is shown, C4 runs on. None without one."""
-    since = case.images.late_since
-    return None if since is None else _elapsed(since, now)
+    """Return how long images have been late or known to be missing: a sub-clock that is shown, C4 runs on.
+
+    It stops when evidence says that they are complete again; None when none ever were.
+    """
+    images = case.images
+    if images.reopened_at is not None:
+        return _elapsed(images.reopened_at, now)
+    if images.late_since is None:
+        return None
+    return _elapsed(images.late_since, images.complete_again_at or now)
 
 
 def _answer(case: Case, now: datetime, targets: ClockTargets) -> Reading | None:

@@ -465,6 +465,7 @@ def _carried_clock(source: Case, target: Case, context: Context) -> Fact:
         actor=context.actor,
         payload={
             "rule": images.rule,
+            **({"confidence": images.confidence} if images.confidence else {}),
             "deadline_at_us": microseconds(deadline),
             **({} if images.target_at is None else {"target_at_us": microseconds(min(images.target_at, deadline))}),
             "carried_from_case_id": source.case_id,

@@ -136,9 +136,10 @@ class ImageCompleteness(Deciding):
             events = self._store.stated_after(position, [TOPIC_ORDER])
             count = len(events)
             for event in events:
-                if event.payload.get("change") == _PERFORMED:
+                order_id = str(event.payload.get("order_id") or "")
+                if order_id and event.payload.get("change") == _PERFORMED:
                     at = min(datetime.fromtimestamp(event.created_at_s, UTC), now) if event.created_at_s else now
-                    self._complement(draft, str(event.payload["order_id"]), at, facts)
+                    self._complement(draft, order_id, at, facts)
             if events:
                 draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
 

@@ -86,7 +86,8 @@ def _hear(draft: Draft, said: Mapping[str, Any]) -> None:
         return
     is_lost = site_id in draft.duty.links_lost
     if state == _SILENT and not is_lost:
-        since = draft.now - timedelta(seconds=float(said.get("since_s") or 0))
+        silent_s = said.get("since_s")
+        since = draft.now - timedelta(seconds=silent_s if isinstance(silent_s, int | float) else 0)
         draft.record_duty(draft.fact(DutyType.SITE_LINK_LOST, site_id=site_id, since_us=microseconds(since)))
         for case in _open_of(draft, site_id):
             _degrade(draft, case)

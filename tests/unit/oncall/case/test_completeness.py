@@ -6,6 +6,7 @@ import pytest
 
 from foundation.errors import PeerError, Refused
 from oncall.case import commands
+from oncall.case.clocks import late_images_s
 from oncall.case.completeness import (
     Doubt,
     due_images,
@@ -304,6 +305,16 @@ def test_late_images_reopen_the_completeness_and_never_the_clock(story: Images) 
     assert again.images.reopenings == 1
     for field in ("complete_at", "deadline_at", "rule", "target_at"):
         assert getattr(again.images, field) == getattr(complete.images, field)
+
+
+def test_the_time_of_late_images_is_shown_until_they_are_complete_again(story: Images) -> None:
+    story.look(7)
+    assert late_images_s(story.case, after(19)) is None
+    story.arrive(20)
+    story.arrive(22)
+    assert late_images_s(story.case, after(23)) == 180.0
+    story.looked_when_due()
+    assert late_images_s(story.case, after(60)) == 120.0
 
 
 def test_a_list_that_comes_late_and_misses_images_reopens_what_was_presumed_complete(story: Images) -> None:
