@@ -32,6 +32,7 @@ from pacs.routing.watchdog import WatchPlan
 from pacs.routing.worker import RoutingWorker
 from pacs.scu.association import PeerAddress, Timeouts
 from pacs.scu.errors import PeerUnavailable
+from pacs.scu.pipeline import SendingStopped
 from pacs.scu.transport import OnWait
 from storage_tiers.local_packs import LocalPacks
 from territory.adapters import ConfiguredPeers
@@ -81,7 +82,7 @@ class RoutingParts:
             site_of,
             clock,
             zone=zone,
-            echo=Echo(peers, settings.dicom.aet[0]),
+            echo=Echo(peers, settings.dicom.aet[0], self._stopping),
             watches_every_site=settings.routing.watch_every_site,
         )
         every_s = settings.routing.probe_every_s
@@ -97,6 +98,11 @@ class RoutingParts:
         """Begin, in threads of its own; returns at once."""
         for thread in self._threads:
             thread.start()
+
+    def look(self) -> None:
+        """Listen and ask once, in this thread: for a node whose clock is moved by hand."""
+        self._watching.probe()
+        self._watching.listen()
 
     def stop(self) -> None:
         """End after the instances in hand, within a bound; what is unsent stays in the queue."""
@@ -128,11 +134,12 @@ class SiteOfCaller:
 
 
 class Echo:
-    """Asks configured peers by C-ECHO; a `pacs.routing.watch.Echo`."""
+    """Asks configured peers by C-ECHO until it is to stop; a `pacs.routing.watch.Echo`."""
 
-    def __init__(self, peers: ConfiguredPeers, calling_aet: str) -> None:
+    def __init__(self, peers: ConfiguredPeers, calling_aet: str, stopping: threading.Event) -> None:
         self._peers = peers
         self._calling_aet = calling_aet
+        self._stopping = stopping
 
     def __call__(self, ae_title: str) -> bool:
         """Say whether a peer answers."""
@@ -140,10 +147,14 @@ class Echo:
         if peer is None:
             return False
         try:
-            echo(peer, calling_aet=self._calling_aet, timeouts=ECHO_TIMEOUTS)
-        except PeerUnavailable:
+            echo(peer, calling_aet=self._calling_aet, timeouts=ECHO_TIMEOUTS, on_wait=self._look_at_the_time)
+        except (PeerUnavailable, SendingStopped):
             return False
         return True
+
+    def _look_at_the_time(self) -> None:
+        if self._stopping.is_set():
+            raise SendingStopped("the node is being stopped")
 
 
 def routing_rules(settings: Settings) -> RoutingRules:

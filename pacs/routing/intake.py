@@ -104,17 +104,23 @@ class Intake:
         self._routing = routing
         self._site_of = site_of
 
-    def take(self, now: datetime) -> int:
-        """Take in everything that the outbox has; return how many instances were queued.
+    def take(self, now: datetime, *, batches_max: int | None = None) -> int:
+        """Take in what the outbox has; return how many instances were queued.
+
+        Parameters
+        ----------
+        batches_max : int or None
+            Of `EVENTS_PER_BATCH_MAX` events each; None for everything.
 
         Raises
         ------
         foundation.database.DatabaseAway
             Batches done so far stay done.
         """
-        queued = 0
-        while (added := self._take_batch(now)) is not None:
+        queued = batches = 0
+        while (batches_max is None or batches < batches_max) and (added := self._take_batch(now)) is not None:
             queued += added
+            batches += 1
         return queued
 
     def _take_batch(self, now: datetime) -> int | None:

@@ -36,6 +36,9 @@ from pacs.scu.transport import OnWait
 RECORD_TRIES_MAX: Final = 5
 """To record what a destination answered while the database is away; then the lease runs out and it is sent again."""
 
+BATCHES_PER_STEP_MAX: Final = 20
+"""Of the outbox, before what is queued already is begun: after a long stop there is much to take in."""
+
 RENEW_EVERY_S: Final = queue.LEASE_S / 4
 
 PURGE_EVERY_S: Final = 3600.0
@@ -130,7 +133,7 @@ class RoutingWorker:
         now = self._clock.now()
         self._recover(now)
         if self._intake is not None:
-            self._intake.take(now)
+            self._intake.take(now, batches_max=BATCHES_PER_STEP_MAX)
         self._renew(now)
         self._purge(now)
         with self._database.read() as connection:
@@ -190,8 +193,10 @@ class RoutingWorker:
             self._purged_at_s = now_s
 
     def _join(self, timeout_s: float | None) -> None:
+        until_s = None if timeout_s is None else self._clock.monotonic_s() + timeout_s
         for lane in self._lanes.values():
-            lane.join(timeout_s)
+            for thread in lane.threads():
+                thread.join(None if until_s is None else max(0.0, until_s - self._clock.monotonic_s()))
 
     # --- in the threads of a destination ---------------------------------------------------------
 
@@ -211,6 +216,10 @@ class RoutingWorker:
             log.error("routing_thread_failed", destination=lane.policy.name, error=type(error).__name__)
 
     def _lease(self, lane: "_Lane") -> Item | None:
+        # A look first: finding nothing must not cost a writer's turn and a sync.
+        with self._database.read() as connection:
+            if not queue.due_counts(connection, self._clock.now()).get(lane.policy.name):
+                return None
         with self._database.write(durable=True) as connection:
             if not destinations.status_of(connection, lane.policy.name).may_send:
                 return None
@@ -373,11 +382,9 @@ class _Lane:
         self._threads[kind].append(thread)
         thread.start()
 
-    def join(self, timeout_s: float | None) -> None:
-        """Wait for all threads."""
-        for threads in self._threads.values():
-            for thread in list(threads):
-                thread.join(timeout_s)
+    def threads(self) -> list[threading.Thread]:
+        """Return all threads."""
+        return [thread for threads in self._threads.values() for thread in threads]
 
 
 def reason_of(trouble: PeerUnavailable) -> str:

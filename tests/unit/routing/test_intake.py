@@ -177,6 +177,19 @@ def test_a_site_is_known_by_its_ae_and_decides(archive: Archive) -> None:
     assert [item.study.study_instance_uid for item in items_of(archive.database)] == ["1.2.3.1"]
 
 
+def test_what_was_sent_before_its_event_is_taken_in_is_not_sent_again(archive: Archive) -> None:
+    taking = begun_intake(archive.database)
+    kept = keep_study(archive, images=intake.EVENTS_PER_BATCH_MAX + 3)
+    # The first event brings the study as it is in the index, which is further than the first batch of events.
+    assert taking.take(START, batches_max=1) == len(kept.uids)
+    with archive.database.write(durable=True) as connection:
+        item_id = item_of(archive.database).item_id
+        queue.record(connection, item_id, list(queue.unsent(connection, item_id)), [])
+
+    assert taking.take(START) == 0
+    assert (item_of(archive.database).instances, item_of(archive.database).sent) == (len(kept.uids), len(kept.uids))
+
+
 def test_many_events_are_taken_in_batches_and_none_is_missed(archive: Archive) -> None:
     taking = begun_intake(archive.database)
     kept = keep_study(archive, images=intake.EVENTS_PER_BATCH_MAX * 2 + 3)

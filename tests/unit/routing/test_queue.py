@@ -121,6 +121,22 @@ def test_a_study_that_was_sent_is_queued_again_by_a_late_image(database: Databas
     assert (after.state, after.instances, after.sent, after.seen_event_id) == (ItemState.QUEUED, 4, 3, 9)
 
 
+def test_of_a_very_large_study_the_rest_follows_at_once(database: Database) -> None:
+    many = [("1.2.1", f"1.2.1.{number}") for number in range(queue.INSTANCES_PER_LEASE_MAX + 5)]
+    with database.write(durable=True) as connection:
+        queue.enqueue(connection, "away", study(), many, START, rule="all", is_emergency=False, seen_event_id=1)
+    states = []
+    for _ in range(2):
+        item = take(database)
+        assert item is not None
+        with database.write(durable=True) as connection:
+            queue.record(connection, item.item_id, list(queue.unsent(connection, item.item_id)), [])
+        states.append(settle(database, item, brought=1))
+
+    assert states == [ItemState.QUEUED, ItemState.SENT]
+    assert item_of(database).sent == len(many)
+
+
 def test_a_worker_that_lost_its_lease_settles_nothing_but_what_arrived_counts(database: Database) -> None:
     put(database)
     item = take(database)
