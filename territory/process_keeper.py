@@ -19,7 +19,7 @@ from foundation import log
 from foundation.clock import Clock, SystemClock
 from foundation.database import DatabaseAway
 from territory.launch import Launch, write_launch
-from territory.listening import ListeningPort
+from territory.listening import BACKLOG_CONNECTIONS, ListeningPort
 from territory.settings import Settings
 from territory.supervisor import GOOD_START_S, restart_delay_s
 
@@ -118,6 +118,9 @@ class ProcessKeeper:
             self._begin(now_s)
 
     def _begin(self, now_s: float) -> None:
+        for sock, _ in self._ports:
+            # Connections wait in the kernel while the process starts, and while it starts again.
+            sock.listen(BACKLOG_CONNECTIONS)
         ports = tuple(_listening(sock, is_tls=is_tls) for sock, is_tls in self._ports)
         process = subprocess.Popen(
             self._command,
