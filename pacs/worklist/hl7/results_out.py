@@ -20,8 +20,8 @@ from typing import Final
 from pacs.worklist.hl7.order_context import OrderContext
 from pacs.worklist.hl7.segments_out import (
     Professional,
-    coded,
     document,
+    exam_of,
     filler_of,
     observation,
     pid,
@@ -102,7 +102,7 @@ def report_message(header: Header, order: Order, context: OrderContext, report: 
             1: "1",
             2: placer,
             3: filler,
-            4: context.procedure if _is_local(context) else coded(order.procedure) or _REPORT,
+            4: exam_of(order, context),
             7: signed,
             16: requester_of(order),
             18: order.accession_number,
@@ -119,8 +119,3 @@ def report_message(header: Header, order: Order, context: OrderContext, report: 
     printed = observation(3, "ED", _REPORT, pdf, status=said.observation, more=signed_by)
     orc = segment("ORC", {1: "RE", 2: placer, 3: filler, 12: requester_of(order)})
     return message(header, (pid(order.patient, context), orc, obr, study, text, printed))
-
-
-def _is_local(context: OrderContext) -> bool:
-    """Say whether the hospital's own code of the exam is known; flow 1 of the ANS has its own name in OBR-4."""
-    return bool(context.procedure) and not context.is_teleradiology

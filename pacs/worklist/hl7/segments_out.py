@@ -23,7 +23,7 @@ from pacs.worklist.hl7 import codes
 from pacs.worklist.hl7.ins import ins_as_cx
 from pacs.worklist.hl7.order_context import OrderContext
 from pacs.worklist.hl7.writing import Field, Repeated, Value, segment
-from pacs.worklist.order import Code, Order, OrderPatient
+from pacs.worklist.order import Order, OrderPatient
 
 _RPPS_PREFIX: Final = "8"
 """PS_IdNat: the kind of number before the RPPS number."""
@@ -79,6 +79,15 @@ def filler_of(order: Order, context: OrderContext) -> Value:
     return context.filler or (order.filler_order_number or order.order_id, "TELEGARDE")
 
 
+def exam_of(order: Order, context: OrderContext) -> Value:
+    """Return OBR-4: the hospital's own code of the exam; never the name of one of the ANS's flows, which is no exam."""
+    if context.procedure and not context.is_teleradiology:
+        return context.procedure
+    if order.procedure is not None:
+        return (order.procedure.value, order.procedure.meaning, order.procedure.scheme)
+    return (order.modality, order.description)
+
+
 def professional(someone: Professional | None) -> Value:
     """Return somebody as XCN; '' for nobody."""
     if someone is None:
@@ -103,11 +112,6 @@ def organisation(whose: Organisation) -> Value:
         return (whose.name,)
     authority = ("ASIP-SANTE-ST", codes.STRUCTURES_OID, "ISO")
     return (whose.name, "", "", "", "", authority, "FINEJ", "", "", whose.finess)
-
-
-def coded(code: Code | None) -> Value:
-    """Return a code as CE."""
-    return "" if code is None else (code.value, code.meaning, code.scheme)
 
 
 def observation(

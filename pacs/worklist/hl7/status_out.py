@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from pacs.worklist.hl7.order_context import OrderContext
-from pacs.worklist.hl7.segments_out import coded, filler_of, pid, placer_of, requester_of
+from pacs.worklist.hl7.segments_out import exam_of, filler_of, pid, placer_of, requester_of
 from pacs.worklist.hl7.writing import Field, Header, message, segment, stamp
 from pacs.worklist.order import Order, OrderPriority
 
@@ -74,7 +74,7 @@ def _message(header: Header, order: Order, context: OrderContext, said: Mapping[
         1: "1",
         2: placer,
         3: filler,
-        4: context.procedure or coded(order.procedure) or (order.modality, order.description),
+        4: exam_of(order, context),
         13: order.reason,
         16: who,
         18: order.accession_number,

@@ -173,6 +173,16 @@ def status_of(order: Order = ORDER) -> bytes:
     return status_message(header(status_out.MESSAGE_TYPE), order, CONTEXT, news)
 
 
+def test_no_message_but_an_answer_names_a_flow_of_the_volume_as_its_exam() -> None:
+    context = replace(CONTEXT, procedure=("TRANSMISSION_DEMANDE", "", "TLR_OBR_PROCEDURE"))
+    news = StatusNews(status=OrderStatus.COMPLETED, event="report.signed")
+
+    told = status_message(header(status_out.MESSAGE_TYPE), ORDER, context, news)
+
+    assert one(told, "OBR").value(4) == ("CT", "CT crâne")
+    assert one(report(ReportStatus.FINAL, context=context), "OBR").value(4) == ("CT", "CT crâne")
+
+
 def test_a_change_of_status_names_the_order_the_status_and_the_event() -> None:
     orc = one(status_of(), "ORC")
 
