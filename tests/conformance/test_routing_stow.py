@@ -1,9 +1,11 @@
 """Forwarding by STOW-RS: Orthanc's DICOMweb plugin as the judge, and a strict receiver that answers as it is told."""
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -16,9 +18,13 @@ from pydicom import dcmread
 from benchmarks.peers.orthanc import configuration
 from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
-from pacs.routing import destinations, stow_sender
+from pacs.archive.reader import PackReader
+from pacs.routing import destinations, stow_sender, studies
+from pacs.routing.bandwidth import Throttle
+from pacs.routing.consignment import Consignment, Outcomes
 from pacs.routing.model import ItemState
-from pacs.routing.stow_sender import WebService, basic_authorization
+from pacs.routing.stow_sender import StowSender, WebService, basic_authorization
+from pacs.scu.association import Timeouts
 from tests.harness.archive_parts import Archive, open_archive
 from tests.harness.peers import (
     LOOPBACK,
@@ -27,6 +33,7 @@ from tests.harness.peers import (
     dicom_environment,
     free_port,
     is_listening,
+    make_certificates,
     orthanc,
 )
 from tests.harness.routing import QUICK, START, Kept, item_of, keep_study, later, make_worker
@@ -171,7 +178,7 @@ class StrictReceiver:
 
 
 @contextmanager
-def receiving(receiver: StrictReceiver) -> Iterator[WebService]:
+def receiving(receiver: StrictReceiver, *, tls: ssl.SSLContext | None = None) -> Iterator[WebService]:
     """Serve a receiver on the loopback; fails at the end when the protocol was broken."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -196,10 +203,13 @@ def receiving(receiver: StrictReceiver) -> Iterator[WebService]:
             return
 
     server = ThreadingHTTPServer((LOOPBACK, 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield WebService(url=f"http://{LOOPBACK}:{server.server_port}/dicom-web", authorization="Bearer token")
+        scheme = "http" if tls is None else "https"
+        yield WebService(url=f"{scheme}://{LOOPBACK}:{server.server_port}/dicom-web", authorization="Bearer token")
     finally:
         server.shutdown()
         server.server_close()
@@ -274,3 +284,61 @@ def test_a_service_that_is_busy_is_away_and_gets_everything_later(archive: Archi
     assert (item.state, item.sent) == (ItemState.SENT, len(kept.uids))
     with archive.database.read() as connection:
         assert not destinations.status_of(connection, "away").reach.is_away
+
+
+def test_a_service_whose_certificate_nobody_signed_gets_nothing(archive: Archive, tmp_path: Path) -> None:
+    made = make_certificates(tmp_path / "certificates")
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(made.server.certificate, made.server.key)
+    known = ssl.create_default_context(cafile=str(made.authority.certificate))
+    unknown = ssl.create_default_context(cafile=str(made.stranger_authority.certificate))
+    clock, receiver = ManualClock(START), StrictReceiver()
+
+    with receiving(receiver, tls=server_side) as service:
+        worker = make_worker(archive, {"away": replace(service, tls=unknown)}, clock=clock)
+        keep_study(archive)
+        worker.drain()
+        assert receiver.requests == []
+        assert item_of(archive.database).state is ItemState.QUEUED
+
+        later(clock, seconds=QUICK.wait_max_s)
+        worker = make_worker(archive, {"away": replace(service, tls=known)}, clock=clock, worker="w2")
+        worker.drain()
+        worker.drain()
+    assert (item_of(archive.database).state, len(receiver.requests)) == (ItemState.SENT, 1)
+
+
+def test_a_redirection_is_not_followed_and_confirms_nothing(archive: Archive) -> None:
+    receiver = StrictReceiver()
+    receiver.statuses = {1: 301}
+    forwarded(archive, receiver)
+
+    item = item_of(archive.database)
+    assert (item.state, item.sent, item.reason, len(receiver.requests)) == (ItemState.FAILED, 0, "http_301", 1)
+
+
+def test_an_instance_that_is_too_large_for_memory_goes_alone_and_in_parts(archive: Archive) -> None:
+    receiver = StrictReceiver()
+    large = keep_study(archive, 7, images=1, pixels=bytes(stow_sender.REQUEST_BYTES_MAX + 2))
+    small = keep_study(archive, 7, images=2, first=1)
+    with archive.database.read() as connection:
+        refs = studies.locate(connection, large.study, [("1.2.3.7.1", uid) for uid in (*large.uids, *small.uids)])
+    recorded: list[Outcomes] = []
+    consignment = Consignment(
+        refs,
+        is_urgent=False,
+        is_careful=False,
+        must_yield=lambda: False,
+        record=recorded.append,
+        clock=ManualClock(START),
+    )
+    with receiving(receiver) as service:
+        sender = StowSender(
+            service, reader=PackReader(archive.packs), throttle=Throttle(None, lambda _: None),
+            timeouts=Timeouts(), on_part=lambda: None,
+        )  # fmt: skip
+        sender.send(consignment)
+    consignment.flush()
+
+    assert receiver.requests == [large.uids, small.uids]
+    assert [len(one.arrived) for one in recorded] == [3]
