@@ -2,7 +2,8 @@
 
 import dataclasses
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from pydicom.dataset import Dataset
-from sqlalchemy import event, select
+from sqlalchemy import Connection, event, select
 
 from foundation import outbox
 from foundation.clock import ManualClock
@@ -36,6 +37,19 @@ from tests.harness.worklist import (
 )
 
 SUCCESS, WARNING, PENDING = 0x0000, 0xFF01, 0xFF00
+
+
+@contextmanager
+def statements(database: Database) -> Iterator[list[str]]:
+    """Yield the list of statements that a database is sent meanwhile."""
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(database.engine, "before_cursor_execute", note)
 
 
 def placers(answers: Answers) -> list[str]:
@@ -223,6 +237,16 @@ def test_the_hour_that_october_shows_twice_is_told_apart_by_its_offset(database:
     assert utc.items[0].ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartTime == "013000"
 
 
+def test_the_same_step_is_answered_by_the_clocks_that_each_query_names(filled: Database) -> None:
+    service = service_of(filled)
+    shown = []
+    for offset in ("", "+0000", ""):
+        (item,) = ask(service, asked({"PatientID": "roanne-1", "TimezoneOffsetFromUTC": offset})).items
+        step = item.ScheduledProcedureStepSequence[0]
+        shown.append((step.ScheduledProcedureStepStartTime, item.TimezoneOffsetFromUTC))
+    assert shown == [("231500", "+0100"), ("221500", "+0000"), ("231500", "+0100")]
+
+
 @pytest.mark.parametrize(
     ("character_set", "name", "answered_in"),
     [
@@ -380,6 +404,42 @@ def test_a_protocol_that_a_console_was_given_is_told_once_for_each_version_and_c
         assert len(connection.execute(select(worklist_delivery)).all()) == 2
 
 
+def test_what_was_told_is_not_looked_up_again(small_database: Database) -> None:
+    place_all(small_database, [order(1)])
+    with_protocol(small_database, 1)
+    service = service_of(small_database)
+    ask(service, asked())
+    with statements(small_database) as seen:
+        ask(service, asked())
+    assert [one for one in seen if "worklist_delivery" in one] == []
+
+
+class Overtaken(Database):
+    """A database in which somebody else commits just before our first write."""
+
+    def __init__(self, url: str, overtake: Callable[[], object]) -> None:
+        super().__init__(url)
+        self._overtake: Callable[[], object] | None = overtake
+
+    @contextmanager
+    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+        overtake, self._overtake = self._overtake, None
+        if overtake is not None:
+            overtake()
+        with super().write(durable=durable) as connection:
+            yield connection
+
+
+def test_two_workers_that_give_the_same_at_once_tell_it_once(database: Database) -> None:
+    place_all(database, [order(1)])
+    with_protocol(database, 1)
+    other = service_of(database)
+    ours = Overtaken(database.url.render_as_string(hide_password=False), lambda: ask(other, asked()))
+    assert len(ask(service_of(ours), asked()).items) == 1
+    ours.close()
+    assert deliveries(database) == [("roanne", 1, ROANNE_CONSOLE)]
+
+
 def test_an_answer_without_the_protocol_is_no_delivery_of_it(database: Database) -> None:
     place_all(database, [order(1)])
     with_protocol(database, 1)
@@ -432,14 +492,8 @@ def test_statements_of_a_query_do_not_grow_with_what_it_finds(database: Database
     for most in (5, 60):
         place_all(database, [order(number) for number in range(most)])
         service = service_of(database)
-        seen: list[str] = []
-
-        def count(_connection: object, _cursor: object, statement: str, *_: object, seen: list[str] = seen) -> None:
-            seen.append(statement)
-
-        event.listen(database.engine, "before_cursor_execute", count)
-        assert len(ask(service, asked()).items) == most
-        event.remove(database.engine, "before_cursor_execute", count)
+        with statements(database) as seen:
+            assert len(ask(service, asked()).items) == most
         counts.append(len([one for one in seen if "worklist" in one]))
     assert counts == [1, 1]
 
