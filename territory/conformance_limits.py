@@ -15,6 +15,7 @@ from typing import Final
 from foundation import database
 from pacs import transcode, transcode_elements
 from pacs.archive import commitment, file_meta, header, matching, query, query_rows, retrieval
+from pacs.routing import stow_sender
 from pacs.scp import (
     association,
     commitment_messages,
@@ -71,6 +72,8 @@ def facts() -> dict[str, str]:
             }
         ),
         "limits_node": _rows(_node()),
+        "stow_instances_max": number(stow_sender.REQUEST_INSTANCES_MAX),
+        "stow_bytes_max": size(stow_sender.REQUEST_BYTES_MAX),
         "send_parallel_max": number(send.PARALLEL_MAX),
         "send_tries_max": number(send.TRIES_MAX),
         "retry_first": seconds(commitment.RETRY_FIRST_S),

@@ -441,7 +441,7 @@ def test_a_key_that_is_not_listed_is_answered_with_a_warning() -> None:
 
 
 def test_every_status_is_listed_with_its_meaning_and_where_it_is_defined() -> None:
-    listed = {int(row["Status Code"].rstrip("H"), 16): row for row in the_table("7.3.2.10").records()}
+    listed = {int(row["Status Code"].rstrip("H"), 16): row for row in the_table("7.3.2.11").records()}
 
     for name, status in Status.__members__.items():
         row = listed[int(status)]
@@ -458,8 +458,9 @@ def test_a_status_that_a_service_answers_is_in_the_table_of_that_service() -> No
         "C-FIND": "7.3.2.7",
         "C-MOVE and C-GET": "7.3.2.7",
         "N-CREATE, N-SET and N-GET of MPPS": "7.3.2.8",
+        "UPS": "7.3.2.9",
     }
-    everywhere = the_table("7.3.2.10").records()
+    everywhere = the_table("7.3.2.11").records()
     for service, section in sections.items():
         of_service = the_table(section, caption=f"Status codes of {service} as SCP").records()
         codes = {row["Status Code"] for row in of_service}
