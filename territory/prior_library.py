@@ -28,6 +28,7 @@ from pacs.worklist.identity_schema import worklist_patient, worklist_patient_cha
 from pacs.worklist.order import Ins, InsStatus, Order, OrderId
 from storage_tiers.local_packs import LocalPacks, PackUnreadable
 from territory.exam_steps import instant_of_wall_time
+from territory.order_facts import id_of_unidentified
 
 STUDIES_MAX: Final = 200
 """The newest studies of a patient that are looked at: who has more has had them for years."""
@@ -145,7 +146,8 @@ def _persons(
 ) -> dict[PatientKey, SamePerson]:
     """Return every identifier of the patient, and why it is theirs; none when nobody knows whose the case is."""
     first: dict[PatientKey, SamePerson] = {}
-    if order is not None:
+    # An identifier that was made up for whom nobody knows yet finds nothing, and that would be a false "none".
+    if order is not None and order.patient.patient_id != id_of_unidentified(order.order_id):
         first[PatientKey(order.patient.issuer, order.patient.patient_id)] = SamePerson.SAME_ID
         for patient_id, issuer in order.patient.other_ids:
             first.setdefault(PatientKey(issuer, patient_id), SamePerson.LINKED)

@@ -15,6 +15,7 @@ from oncall.reading.board import ExamKind
 from pacs.worklist import identity, orders
 from pacs.worklist.identity import PatientKey
 from pacs.worklist.order import Ins, InsStatus, OrderPatient
+from territory.order_facts import id_of_unidentified
 from territory.prior_library import ArchivePriors
 from tests.harness.archive_parts import Archive, open_archive
 from tests.harness.data_sets import image, text
@@ -147,6 +148,16 @@ def test_a_case_that_says_nothing_of_its_patient_has_unknown_priors(archive: Arc
     assert not look.search(PriorQuestion(studies=(StudyKey("NORTH", "1.2.99"),))).is_patient_known
     store(archive, 3, patient_id="", issuer="NORTH")
     assert not look.search(PriorQuestion(studies=(StudyKey("NORTH", "1.2.3"),))).is_patient_known
+
+
+def test_an_identifier_that_was_made_up_for_an_unknown_patient_is_nobodys(archive: Archive) -> None:
+    unidentified = replace(
+        ORDER, patient=OrderPatient(patient_id=id_of_unidentified(ORDER.order_id), issuer="NORTH", name="X")
+    )
+    with archive.database.write(durable=True) as connection:
+        orders.place(connection, unidentified, NOW)
+
+    assert not library(archive).search(QUESTION).is_patient_known
 
 
 def test_a_study_is_ready_when_the_bytes_of_each_instance_are_there(archive: Archive) -> None:
