@@ -45,7 +45,8 @@ SECTIONS: Final = ("reader", "hospital", "coordination")
 _PRIMARY: Final[Mapping[str, tuple[str, ...]]] = {
     "blocked": ("settle-identity",),
     "critical": ("communicate-critical", "acknowledge-critical"),
-    "protocol": ("protocol-answer", "images-complete"),
+    "question": ("protocol-answer",),
+    "protocol": ("images-complete",),
     "requested": ("images-complete",),
     "images": ("images-complete",),
     "stalled": ("images-complete",),
@@ -120,6 +121,8 @@ def next_step(case: Case) -> str:
     if case.images.state is ImagesState.STALLED:
         return "stalled"
     stage = stage_of(case)
+    if stage in {"requested", "images"} and case.protocol.open_questions:
+        return "question"
     if stage == "requested" and case.request.submitted_at is not None and case.request.answered_at is None:
         return "protocol"
     if stage == "reported" and case.delivery.acknowledged_at is not None:

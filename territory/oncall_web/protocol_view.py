@@ -239,7 +239,8 @@ def _weighed(known: PatientFacts, eyes: Eyes) -> tuple[tuple[str, ...], tuple[st
     else:
         (alerts if known.egfr < 30 else facts).append(f"{eyes.say('egfr')} {known.egfr:.0f}")
     if known.weight_kg is not None:
-        facts.append(f"{known.weight_kg:g} kg")
+        weight = f"{known.weight_kg:g} kg"
+        facts.append(weight.replace(".", ",") if eyes.language == Language.FRENCH.value else weight)
     return tuple(alerts), tuple(facts)
 
 

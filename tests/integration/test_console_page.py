@@ -175,7 +175,7 @@ def test_what_needs_a_signature_comes_back_with_what_was_typed_until_it_has_one(
     assert (sent.status, sent.headers["location"]) == (303, f"/oncall/case/{case_id}?done=protocol-sent")
     shown = web.ask(f"/oncall/case/{case_id}").body
     assert "Start at the diaphragm." in shown
-    assert "sent, not at the console yet" in shown
+    assert "sent, not in the console&#39;s worklist yet" in shown
 
 
 def test_nothing_is_sent_that_says_nothing_or_is_not_in_the_library(web: Web) -> None:
