@@ -253,13 +253,15 @@ def change_patient(connection: Connection, order_id: OrderId, patient: OrderPati
 
     Raises
     ------
-    OrderUnknown
-        If there is none.
+    OrderUnknown, OrderInvalid
+        If there is none, or a number of the patient's cannot be a DICOM value.
     """
     known = _known(connection, order_id)
     if known.patient == patient:
         return Placed(order=known, change=OrderChange.UNCHANGED)
-    return _changed(connection, dataclasses.replace(known, patient=patient), now)
+    new = dataclasses.replace(known, patient=patient)
+    _check(new)
+    return _changed(connection, new, now)
 
 
 def tell_performed(

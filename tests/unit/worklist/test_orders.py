@@ -188,6 +188,13 @@ def test_a_corrected_identity_is_written_and_told(database: Database) -> None:
     assert changes(database) == ["placed", "updated"]
 
 
+def test_an_identity_that_no_console_could_be_given_is_refused(database: Database) -> None:
+    placed = place(database, order()).order
+    with database.write(durable=True) as connection, pytest.raises(orders.OrderInvalid):
+        orders.change_patient(connection, placed.order_id, replace(placed.patient, patient_id="x" * 65), LATER)
+    assert found(database, placed.order_id) == placed
+
+
 def test_orders_are_found_by_the_numbers_of_their_hospital_only(database: Database) -> None:
     roanne = place(database, order(1, accession_number="A1", study_instance_uid="1.2.3")).order
     place(database, order(1, site_id="feurs", accession_number="A1"))
