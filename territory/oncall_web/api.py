@@ -157,6 +157,12 @@ def as_json(case: Case, now: datetime) -> dict[str, Any]:
         "stage": stage_of(case),
         "is_open": case.is_open,
         "reader": case.reading.claimed_by or case.reading.assigned_to,
+        "protocol": {
+            "state": case.protocol.state.value,
+            "version": case.protocol.version,
+            "open_questions": case.protocol.open_questions,
+            "open_deviations": case.protocol.deviations_open,
+        },
         "deadline_at": None if deadline is None else deadline.isoformat(),
         "target_at": None if target is None else target.isoformat(),
         "clocks": clocks,

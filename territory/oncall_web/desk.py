@@ -52,7 +52,8 @@ RECALLS_SHOWN_MAX: Final = 50
 class Row:
     """One open case on the wall. ``left_s`` is the time left of the hour, ``onset_left_s`` of the stroke window.
 
-    ``remark`` says what is remarkable about its images (`completeness_view.remark_of`).
+    ``remark`` says what is remarkable about its images (`completeness_view.remark_of`); ``questions`` and
+    ``deviations`` are those about its protocol that nobody has answered or justified.
     """
 
     case_id: CaseId
@@ -67,6 +68,8 @@ class Row:
     waiting_s: float
     is_predicted_late: bool = False
     remark: str = ""
+    questions: int = 0
+    deviations: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,6 +295,8 @@ def _row(case: Case, rules: InForce, now: datetime, *, is_predicted_late: bool) 
         waiting_s=(now - since).total_seconds(),
         is_predicted_late=is_predicted_late,
         remark=remark_of(case),
+        questions=case.protocol.open_questions,
+        deviations=case.protocol.deviations_open,
     )
 
 

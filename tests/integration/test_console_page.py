@@ -246,6 +246,9 @@ def test_a_deviation_is_seen_on_both_sides_and_justified_from_either(web: Web) -
 
     for page in (f"/oncall/case/{case_id}", f"/oncall/console?site={SITES[0]}&case={case_id}"):
         assert "Abdomen and pelvis, arterial: phase missing" in web.ask(page).body
+    assert "Deviations: 1" in web.ask("/oncall").body
+    (listed,) = web.ask("/oncall/api/cases").json["cases"]
+    assert listed["protocol"] == {"state": "sent", "version": 1, "open_questions": 0, "open_deviations": 1}
     said = {"deviation_id": "1:phase_missing:arterial", "reason": "extravasation", "radiographer": "M. Petit"}
     assert web.ask(f"/oncall/console/{case_id}/justify-deviation", said).status == 303
     assert "justified, M. Petit: extravasation" in web.ask(f"/oncall/case/{case_id}").body
