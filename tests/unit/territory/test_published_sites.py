@@ -1,6 +1,7 @@
 """What the directory in force says of hospitals to the DICOM services."""
 
 import dataclasses
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -22,6 +23,14 @@ from tests.harness.worklist import RIGHTS
 SITE = SiteId(sorted(demo_directory().sites)[0])
 CALL = Call(called_aet="TELEGARDE", calling_aet="CT1", address="127.0.0.1", certificate_names=None)
 IDLE = Load(associations=0, associations_of_peer=0)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(sqlite_url(tmp_path / "index.sqlite"))
+    opened.create_tables()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

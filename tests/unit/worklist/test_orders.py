@@ -1,15 +1,17 @@
 """Orders as they are kept: said twice they are one, none moves to another patient, and others hear of changes."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation import outbox
-from foundation.database import Database
+from foundation.database import Database, sqlite_url
 from pacs.contracts import TOPIC_ORDER
 from pacs.worklist import orders
 from pacs.worklist.order import Order, OrderId, OrderPatient, OrderPriority, OrderState
@@ -34,6 +36,15 @@ SHOULD_FOLLOW = {
     ("CANCELLED", "COMPLETED"),
     ("CANCELLED", "DISCONTINUED"),
 }
+
+
+@pytest.fixture
+def small_database(tmp_path: Path) -> Iterator[Database]:
+    """A database for what has nothing to do with its kind."""
+    database = Database(sqlite_url(tmp_path / "index.sqlite"))
+    database.create_tables()
+    yield database
+    database.close()
 
 
 def place(database: Database, placed: Order) -> orders.Placed:
@@ -61,13 +72,13 @@ def test_an_order_comes_back_as_it_was_placed(database: Database) -> None:
     assert changes(database) == ["placed"]
 
 
-def test_numbers_that_the_hospital_did_not_give_are_made_once_and_stay(database: Database) -> None:
-    made = place(database, order()).order
+def test_numbers_that_the_hospital_did_not_give_are_made_once_and_stay(small_database: Database) -> None:
+    made = place(small_database, order()).order
 
     assert 0 < len(made.accession_number) <= 16
     assert made.study_instance_uid.startswith("2.25.")
     assert len(made.study_instance_uid) <= 64
-    again = place(database, order(description="CT head and neck")).order
+    again = place(small_database, order(description="CT head and neck")).order
     assert (again.accession_number, again.study_instance_uid) == (made.accession_number, made.study_instance_uid)
 
 
@@ -105,20 +116,20 @@ def test_an_order_that_says_something_new_is_updated_but_keeps_state_and_protoco
     ],
     ids=["another Patient ID", "another issuer", "neither name nor birth date agree"],
 )
-def test_an_order_never_moves_to_another_patient(database: Database, other: OrderPatient) -> None:
-    placed = place(database, order()).order
+def test_an_order_never_moves_to_another_patient(small_database: Database, other: OrderPatient) -> None:
+    placed = place(small_database, order()).order
 
     with pytest.raises(orders.PatientDiffers):
-        place(database, order(patient=other))
+        place(small_database, order(patient=other))
 
-    assert found(database, placed.order_id) == placed
-    assert changes(database) == ["placed"]
+    assert found(small_database, placed.order_id) == placed
+    assert changes(small_database) == ["placed"]
 
 
-def test_a_corrected_name_alone_is_still_the_same_patient(database: Database) -> None:
+def test_a_corrected_name_alone_is_still_the_same_patient(small_database: Database) -> None:
     corrected = replace(order().patient, name="Durant^Zoé")
-    place(database, order())
-    assert place(database, order(patient=corrected)).order.patient == corrected
+    place(small_database, order())
+    assert place(small_database, order(patient=corrected)).order.patient == corrected
 
 
 def test_a_cancelled_order_stays_so_and_says_it_once(database: Database) -> None:
@@ -133,13 +144,13 @@ def test_a_cancelled_order_stays_so_and_says_it_once(database: Database) -> None
     assert changes(database) == ["placed", "cancelled"]
 
 
-def test_an_order_whose_exam_runs_is_not_cancelled(database: Database) -> None:
-    order_id = place(database, order()).order.order_id
-    with database.write(durable=True) as connection:
+def test_an_order_whose_exam_runs_is_not_cancelled(small_database: Database) -> None:
+    order_id = place(small_database, order()).order.order_id
+    with small_database.write(durable=True) as connection:
         orders.set_state(connection, order_id, OrderState.IN_PROGRESS, LATER)
         with pytest.raises(orders.StateCannotFollow):
             orders.cancel(connection, order_id, LATER)
-    assert found(database, order_id).state is OrderState.IN_PROGRESS
+    assert found(small_database, order_id).state is OrderState.IN_PROGRESS
 
 
 @pytest.mark.parametrize(("was", "wanted"), EVERY_PAIR, ids=[f"{was} to {wanted}" for was, wanted in EVERY_PAIR])
@@ -147,9 +158,9 @@ def test_each_state_is_followed_by_those_of_the_table_only(was: OrderState, want
     assert (wanted in orders.FOLLOWS[was]) is ((was.value, wanted.value) in SHOULD_FOLLOW)
 
 
-def test_orders_that_nobody_placed_are_refused_by_name(database: Database) -> None:
+def test_orders_that_nobody_placed_are_refused_by_name(small_database: Database) -> None:
     unknown = OrderId("0" * 32)
-    with database.write(durable=True) as connection:
+    with small_database.write(durable=True) as connection:
         for change in (
             lambda: orders.cancel(connection, unknown, NOW),
             lambda: orders.set_state(connection, unknown, OrderState.COMPLETED, NOW),
@@ -160,21 +171,21 @@ def test_orders_that_nobody_placed_are_refused_by_name(database: Database) -> No
                 change()
 
 
-def test_an_older_protocol_never_replaces_a_newer_one(database: Database) -> None:
-    order_id = place(database, order()).order.order_id
+def test_an_older_protocol_never_replaces_a_newer_one(small_database: Database) -> None:
+    order_id = place(small_database, order()).order.order_id
     second = replace(STROKE_PROTOCOL, version=2, title="CT stroke, plain only")
-    with database.write(durable=True) as connection:
+    with small_database.write(durable=True) as connection:
         orders.set_protocol(connection, order_id, second, NOW)
         orders.set_protocol(connection, order_id, STROKE_PROTOCOL, LATER)
-    assert found(database, order_id).protocol == second
+    assert found(small_database, order_id).protocol == second
 
 
-def test_what_a_hospital_says_is_done_is_told_with_its_number_of_images(database: Database) -> None:
-    order_id = place(database, order()).order.order_id
-    with database.write(durable=True) as connection:
+def test_what_a_hospital_says_is_done_is_told_with_its_number_of_images(small_database: Database) -> None:
+    order_id = place(small_database, order()).order.order_id
+    with small_database.write(durable=True) as connection:
         orders.tell_performed(connection, order_id, LATER, expected_instances=412)
-    assert found(database, order_id).expected_instances == 412
-    assert changes(database) == ["placed", "performed"]
+    assert found(small_database, order_id).expected_instances == 412
+    assert changes(small_database) == ["placed", "performed"]
 
 
 def test_a_corrected_identity_is_written_and_told(database: Database) -> None:
@@ -188,11 +199,11 @@ def test_a_corrected_identity_is_written_and_told(database: Database) -> None:
     assert changes(database) == ["placed", "updated"]
 
 
-def test_an_identity_that_no_console_could_be_given_is_refused(database: Database) -> None:
-    placed = place(database, order()).order
-    with database.write(durable=True) as connection, pytest.raises(orders.OrderInvalid):
+def test_an_identity_that_no_console_could_be_given_is_refused(small_database: Database) -> None:
+    placed = place(small_database, order()).order
+    with small_database.write(durable=True) as connection, pytest.raises(orders.OrderInvalid):
         orders.change_patient(connection, placed.order_id, replace(placed.patient, patient_id="x" * 65), LATER)
-    assert found(database, placed.order_id) == placed
+    assert found(small_database, placed.order_id) == placed
 
 
 def test_orders_are_found_by_the_numbers_of_their_hospital_only(database: Database) -> None:
@@ -218,22 +229,22 @@ def test_an_order_is_found_by_its_scheduled_step_in_its_own_hospital_only(databa
 
 
 @pytest.mark.parametrize("name", ["id", "accession", "step"])
-def test_a_person_names_an_order_by_any_of_its_numbers(database: Database, name: str) -> None:
-    placed = place(database, order(1, accession_number="A7")).order
-    place(database, order(2, site_id="feurs", accession_number="A8"))
+def test_a_person_names_an_order_by_any_of_its_numbers(small_database: Database, name: str) -> None:
+    placed = place(small_database, order(1, accession_number="A7")).order
+    place(small_database, order(2, site_id="feurs", accession_number="A8"))
     step_id = orders.scheduled_step_id(placed.order_id)
     named = {"id": str(placed.order_id), "accession": "A7", "step": step_id}[name]
-    with database.read() as connection:
+    with small_database.read() as connection:
         assert orders.meant_by(connection, named) == (placed,)
         assert orders.meant_by(connection, "") == ()
         assert orders.meant_by(connection, "A9") == ()
 
 
-def test_all_hospitals_are_listed_one_after_the_other(database: Database) -> None:
-    place(database, order(1, site_id="roanne"))
-    place(database, order(2, site_id="feurs", scheduled_at=LATER))
-    place(database, order(3, site_id="feurs", scheduled_at=LATER, priority=OrderPriority.HIGH))
-    with database.read() as connection:
+def test_all_hospitals_are_listed_one_after_the_other(small_database: Database) -> None:
+    place(small_database, order(1, site_id="roanne"))
+    place(small_database, order(2, site_id="feurs", scheduled_at=LATER))
+    place(small_database, order(3, site_id="feurs", scheduled_at=LATER, priority=OrderPriority.HIGH))
+    with small_database.read() as connection:
         listed = [(known.site_id, known.placer_order_number) for known in orders.open_everywhere(connection)]
     assert listed == [("feurs", "P3"), ("feurs", "P2"), ("roanne", "P1")]
 
@@ -279,10 +290,12 @@ def test_a_site_sees_its_open_orders_emergencies_first_then_by_time(database: Da
     ],
     ids=lambda changed: next(iter(changed)),
 )
-def test_what_no_console_could_be_given_is_refused_and_not_kept(database: Database, changed: dict[str, object]) -> None:
+def test_what_no_console_could_be_given_is_refused_and_not_kept(
+    small_database: Database, changed: dict[str, object]
+) -> None:
     with pytest.raises(orders.OrderInvalid):
-        place(database, order(**changed))
-    assert changes(database) == []
+        place(small_database, order(**changed))
+    assert changes(small_database) == []
 
 
 TEXTS = st.text(max_size=20)

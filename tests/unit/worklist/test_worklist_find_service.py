@@ -209,10 +209,10 @@ def test_what_was_answered_before_is_never_shown_after_a_change(worklist: Databa
     assert step.ScheduledProtocolCodeSequence[0].CodeValue == "CTSTROKE"
 
 
-def test_an_emergency_stays_on_todays_list_when_midnight_passes(database: Database) -> None:
+def test_an_emergency_stays_on_todays_list_when_midnight_passes(small_database: Database) -> None:
     clock = ManualClock(datetime(2026, 11, 21, 22, 50, tzinfo=UTC))
-    place_all(database, [order(1, scheduled_at=clock.now(), priority=OrderPriority.STAT)])
-    service = service_of(database, clock)
+    place_all(small_database, [order(1, scheduled_at=clock.now(), priority=OrderPriority.STAT)])
+    service = service_of(small_database, clock)
     today, tomorrow = (asked({}, {"ScheduledProcedureStepStartDate": day}) for day in ("20261121", "20261122"))
     assert placers(ask(service, today)) == ["1"]
     clock.advance(timedelta(minutes=20))
@@ -222,10 +222,10 @@ def test_an_emergency_stays_on_todays_list_when_midnight_passes(database: Databa
     assert placers(ask(service, today)) == []
 
 
-def test_the_hour_that_october_shows_twice_is_told_apart_by_its_offset(database: Database) -> None:
+def test_the_hour_that_october_shows_twice_is_told_apart_by_its_offset(small_database: Database) -> None:
     first, second = (datetime(2026, 10, 25, hour, 30, tzinfo=UTC) for hour in (0, 1))
-    place_all(database, [order(2, scheduled_at=second), order(1, scheduled_at=first)])
-    service = service_of(database, ManualClock(first))
+    place_all(small_database, [order(2, scheduled_at=second), order(1, scheduled_at=first)])
+    service = service_of(small_database, ManualClock(first))
     keys = {"ScheduledProcedureStepStartDate": "20261025", "ScheduledProcedureStepStartTime": "0230"}
     answers = ask(service, asked({"TimezoneOffsetFromUTC": ""}, keys))
     assert placers(answers) == ["1", "2"]
@@ -486,13 +486,13 @@ def test_only_what_is_understood_is_agreed(proposed: bytes, agreed: bytes) -> No
     assert agree_worklist(proposed) == agreed
 
 
-def test_statements_of_a_query_do_not_grow_with_what_it_finds(database: Database) -> None:
+def test_statements_of_a_query_do_not_grow_with_what_it_finds(small_database: Database) -> None:
 
     counts = []
     for most in (5, 60):
-        place_all(database, [order(number) for number in range(most)])
-        service = service_of(database)
-        with statements(database) as seen:
+        place_all(small_database, [order(number) for number in range(most)])
+        service = service_of(small_database)
+        with statements(small_database) as seen:
             assert len(ask(service, asked()).items) == most
         counts.append(len([one for one in seen if "worklist" in one]))
     assert counts == [1, 1]
