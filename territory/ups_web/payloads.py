@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
 
 from foundation.errors import PeerError
 from pacs.archive.matching import KEY_DEPTH_MAX
@@ -38,6 +38,8 @@ LIMIT_MAX: Final = 1000
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _AET: Final = re.compile(r"[!-\[\]-~][ -\[\]-~]{0,15}")
 _NOT_KEYS: Final = frozenset({"includefield", "limit", "offset", "fuzzymatching", "accept", "charset"})
+_STRUCTURED_VRS: Final = frozenset({"SQ", "PN"})
+"""Whose values are objects in JSON: under another VR they could not be read."""
 _BULK_VRS: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
@@ -187,12 +189,21 @@ def _check_depth(value: Any, depth: int) -> None:  # whatever JSON holds
 
 
 def _public(item: Item) -> Item:
-    """Leave out private attributes and bulk data, as DIMSE does (`pacs.worklist.attribute_list`)."""
+    """Leave out private and unknown attributes and bulk data, as DIMSE does (`pacs.worklist.attribute_list`).
+
+    A VR is that of the dictionary, whatever was sent: PS3.18 itself prints a wrong one in an example.
+    """
     kept: dict[int, Element] = {}
     for one, element in item.items():
-        if one >> 16 & 1 or element.vr in _BULK_VRS:
+        if one >> 16 & 1 or not dictionary_has_tag(one):
             continue
-        kept[one] = Element(vr="SQ", items=tuple(map(_public, element.items))) if element.vr == "SQ" else element
+        vr = dictionary_VR(one).split(" or ")[0]
+        if vr in _BULK_VRS:
+            continue
+        if (vr in _STRUCTURED_VRS or element.vr in _STRUCTURED_VRS) and vr != element.vr:
+            raise BadRequest(f"({one >> 16:04X},{one & 0xFFFF:04X}) has the VR {vr}")
+        items = tuple(map(_public, element.items))
+        kept[one] = Element(vr="SQ", items=items) if vr == "SQ" else Element(vr=vr, text=element.text)
     return kept
 
 

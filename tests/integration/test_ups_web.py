@@ -283,6 +283,18 @@ def test_what_is_no_data_set_is_refused(client: Client, body: str) -> None:
     assert answer.status_code == 400
 
 
+def test_a_wrong_vr_is_put_right_and_one_that_hides_a_value_is_refused(client: Client) -> None:
+    step = {**new_step(), tag.INPUT_READINESS_STATE: tag.value("LO", "READY")}
+    made = client.ask("POST", "/workitems", [step])
+    hidden = client.ask("POST", "/workitems", [{**new_step(), tag.PATIENT_NAME: tag.value("LO", "DUPONT")}])
+
+    found = requests.get(
+        made.headers["Location"], headers={"Authorization": "Bearer reader", "Accept": JSON}, timeout=20
+    )
+    assert found.json()[0]["00404041"] == {"vr": "CS", "Value": ["READY"]}
+    assert hidden.status_code == 400
+
+
 def test_a_page_of_another_site_changes_nothing(client: Client) -> None:
     uid = client.create()
 

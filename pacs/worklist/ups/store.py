@@ -191,7 +191,7 @@ def _row_of(workitem: Workitem) -> dict[str, Any]:
         "site_id": workitem.site_id,
         "creator": workitem.creator,
         "owner": workitem.owner,
-        "worklist_label": tag.text_of(workitem.attributes, tag.WORKLIST_LABEL)[:64],
+        "worklist_label": tag.text_of(workitem.attributes, tag.WORKLIST_LABEL).replace("\0", "")[:64],
         "attributes": _json(workitem.attributes),
         "created_at_us": microseconds(workitem.created_at),
         "changed_at_us": microseconds(workitem.changed_at),
