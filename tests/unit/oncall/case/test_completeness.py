@@ -23,7 +23,7 @@ from oncall.case.intake_policy import IntakePolicy
 from oncall.case.regions import ImagesState, StudyKey
 from oncall.case.state import Case, TransitionRefused
 from oncall.case.vocabulary import EventType as E
-from tests.unit.oncall.case.cases import Story, after, at
+from tests.unit.oncall.case.cases import Story, after, at, us
 
 CT, SR = StudyKey("ROANNE", "1.2.3"), StudyKey("ROANNE", "1.2.4")
 POLICY = IntakePolicy(
@@ -355,6 +355,14 @@ def test_what_is_complete_cannot_stall_and_is_not_complete_again(story: Images) 
         commands.say(case, at(9), E.IMAGES_STALLED, silent_s=60.0)
     assert commands.complete_images(case, at(9), rule="quiet_period") == ()
     assert due_images(case, POLICY, after(60)) == ()
+
+
+def test_complete_said_again_with_another_deadline_moves_nothing(story: Images) -> None:
+    before = story.look(7).images
+    again = commands.say(story.case, at(30), E.IMAGES_COMPLETE, rule="mpps_list", deadline_at_us=us(500))
+    after_it = story.append(again, 30).images
+    for field in ("complete_at", "deadline_at", "rule", "confidence", "target_at"):
+        assert getattr(after_it, field) == getattr(before, field)
 
 
 def test_evidence_said_again_in_the_same_words_is_not_said_twice(story: Images) -> None:
