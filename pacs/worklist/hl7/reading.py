@@ -23,6 +23,8 @@ from typing import Any, Final
 
 import hl7
 
+from pacs.worklist.hl7.escapes import unescaped
+
 NULL: Final = '""'
 """What a sender writes to say that a value is to be deleted (HL7 2.5.1 2.5.3)."""
 
@@ -33,7 +35,6 @@ _TS: Final = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?P<minute>\d\d)?"
     r"(?:(?P<second>\d\d)(?:\.\d{1,4})?)?)?)?)?(?P<offset>[+-]\d{4})?"
 )
-_WRITTEN: Final = re.compile(r"\.(br|sp|ce|fi|nf|in|ti|sk)[+-]?\d*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +98,10 @@ class Escapes:
 
     def undone(self, raw: str) -> str:
         """Return a text with its escape sequences replaced; line breaks of formatted text become newlines."""
-        if "\\" not in raw:
-            return raw
-        broken = _WRITTEN.sub(".br", raw)
-        return str(self.message.unescape(broken)).replace("\r\n", "\n").replace("\r", "\n")
+        separators = self.message.separators
+        # The library's order: segment, field, repetition, component, subcomponent.
+        delimiters = f"{separators[1]}{separators[3]}{separators[2]}{self.message.esc}{separators[4]}"
+        return unescaped(raw, delimiters)
 
 
 def segments_of(message: hl7.Message) -> tuple[Segment, ...]:

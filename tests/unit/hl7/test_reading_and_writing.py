@@ -67,7 +67,7 @@ def test_what_is_missing_reads_as_empty_and_null_is_told_apart() -> None:
     ("written", "read"),
     [
         ("a\\.br\\b", "a\nb"),
-        ("a\\.sp2\\b", "a\nb"),
+        ("a\\.sp2\\b", "a\n\nb"),
         ("5 \\T\\ 6 \\F\\ 7 \\S\\ 8 \\R\\ 9 \\E\\", "5 & 6 | 7 ^ 8 ~ 9 \\"),
         ("\\X41\\", "A"),
         ("\\H\\gras\\N\\", "_gras_"),
