@@ -337,7 +337,7 @@ def _other_ids(patient: OrderPatient) -> tuple[Item, ...]:
         items.append(
             {
                 PATIENT_ID: Element(vr="LO", text=clean(patient.ins.matricule, "LO")),
-                _ISSUER: Element(vr="LO", text="INS"),
+                _ISSUER: Element(vr="LO", text=patient.ins.issuer),
                 _TYPE_OF_ID: Element(vr="CS", text="TEXT"),
                 _ISSUER_QUALIFIERS: Element(vr="SQ", items=(qualifiers,)),
             }

@@ -29,6 +29,10 @@ ID_CHARACTERS: Final = 32
 """Of an order's id: 128 bits in hexadecimal."""
 
 
+# Of identifiers that wait for a NIR; production and test have NIR OIDs of their own.
+_NIA_OID: Final = "1.2.250.1.213.1.4.9"
+
+
 class OrderPriority(StrEnum):
     """Requested Procedure Priority (0040,1003)."""
 
@@ -84,6 +88,11 @@ class Ins:
     def may_be_sent(self) -> bool:
         """Say whether a message to others may carry it."""
         return self.status is InsStatus.QUALIFIED
+
+    @property
+    def issuer(self) -> str:
+        """What its authority is called where an Issuer of Patient ID (0010,0021) stands beside the OID."""
+        return "ASIP-SANTE-INS-NIA" if self.oid == _NIA_OID else "ASIP-SANTE-INS-NIR"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -133,6 +133,24 @@ def test_an_ins_goes_out_only_when_it_is_qualified(status: InsStatus) -> None:
 
 
 @pytest.mark.parametrize(
+    ("oid", "issuer"),
+    [
+        ("1.2.250.1.213.1.4.8", "ASIP-SANTE-INS-NIR"),
+        ("1.2.250.1.213.1.4.10", "ASIP-SANTE-INS-NIR"),
+        ("1.2.250.1.213.1.4.9", "ASIP-SANTE-INS-NIA"),
+    ],
+)
+def test_an_ins_names_its_authority(oid: str, issuer: str) -> None:
+    patient = full_order().patient
+    assert patient.ins is not None
+    changed = replace(patient, ins=replace(patient.ins, oid=oid))
+    *_, ins = items(item_of(replace(full_order(), patient=changed)), "OtherPatientIDsSequence")
+    assert (text(ins, "IssuerOfPatientID"), text(ins, "TypeOfPatientID")) == (issuer, "TEXT")
+    (qualifiers,) = items(ins, "IssuerOfPatientIDQualifiersSequence")
+    assert (text(qualifiers, "UniversalEntityID"), text(qualifiers, "UniversalEntityIDType")) == (oid, "ISO")
+
+
+@pytest.mark.parametrize(
     ("scheduled_at", "zone", "shown"),
     [
         (datetime(2026, 7, 14, 10, 5, 9, tzinfo=UTC), "Europe/Paris", ("20260714", "120509", "+0200")),
