@@ -24,6 +24,7 @@ from pacs.worklist.orders import scheduled_step_id
 from territory.cli_output import answer
 from territory.cli_place import place_of
 from territory.cli_tables import print_rows
+from territory.cli_worklist_steps import list_steps
 from territory.published_sites import PublishedSites
 
 _COLUMNS: Final = (
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     database = place_of(arguments).open_database()
     try:
         database.create_tables()
-        commands = {"list": _list, "show": _show}
+        commands = {"list": _list, "show": _show, "steps": list_steps}
         return commands[arguments.worklist_command](arguments, database)
     finally:
         database.close()

@@ -20,6 +20,9 @@ def add_worklist(command: argparse.ArgumentParser) -> None:
     listed = _command(commands, "list", "Show open orders: emergencies first, then by scheduled time.")
     listed.add_argument("--site", metavar="SITE", help="of one hospital only, as the directory calls it")
     listed.add_argument("--modality", metavar="MODALITY", help="of one modality only, for example CT")
+    steps = _command(commands, "steps", "Show what scanners say was done (MPPS), the newest first.")
+    steps.add_argument("--site", metavar="SITE", help="of one hospital only, as the directory calls it")
+    steps.add_argument("--unscheduled", action="store_true", help="only steps that are tied to no order")
     shown = _command(commands, "show", "Show an order as a console is given it, and which consoles were.")
     shown.add_argument("order", metavar="ORDER", help="its id, its accession number or its step's ID")
 

@@ -194,16 +194,17 @@ def of_study(connection: Connection, study_instance_uid: str) -> tuple[Performed
     return _select(connection, select(made.c.mpps_uid).where(made.c.study_instance_uid == study_instance_uid))
 
 
-def unscheduled_of_site(connection: Connection, site_id: str) -> tuple[PerformedStep, ...]:
-    """Return the newest steps of a hospital that are tied to no order, the first created first."""
+def newest(
+    connection: Connection, *, site_id: str | None = None, is_unscheduled: bool | None = None, limit: int = STEPS_MAX
+) -> tuple[PerformedStep, ...]:
+    """Return the newest steps, the newest first: of one hospital or all, tied to no order, to one, or either."""
     column = performed_step.c
-    rows = connection.execute(
-        select(performed_step)
-        .where(column.site_id == site_id, column.is_unscheduled)
-        .order_by(column.created_at_us.desc(), column.mpps_uid)
-        .limit(STEPS_MAX)
-    ).all()
-    return tuple(_read(connection, row) for row in reversed(rows))
+    wanted = select(performed_step).order_by(column.created_at_us.desc(), column.mpps_uid)
+    if site_id is not None:
+        wanted = wanted.where(column.site_id == site_id)
+    if is_unscheduled is not None:
+        wanted = wanted.where(column.is_unscheduled == is_unscheduled)
+    return tuple(_read(connection, row) for row in connection.execute(wanted.limit(min(limit, STEPS_MAX))).all())
 
 
 def references(connection: Connection, mpps_uid: str) -> References | None:

@@ -9,14 +9,16 @@ import pytest
 from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
 from oncall.documents_store import publish_directory
-from pacs.worklist import orders
+from pacs.worklist import mpps_store, orders
 from pacs.worklist.deliveries import Deliveries, Given
+from pacs.worklist.mpps_store import Caller
 from pacs.worklist.order import OrderPriority
 from territory.bootstrap import journal_directory
 from territory.cli import run
 from territory.demo_territory import demo_directory
 from territory.settings_model import DATABASE_FILE_NAME
 from tests.harness.orders import NOW, STROKE_PROTOCOL, full_order, order
+from tests.harness.performed_steps import created, ended, item
 from tests.harness.worklist import place_all
 
 HERE, THERE = sorted(demo_directory().sites)[:2]
@@ -76,3 +78,33 @@ def test_an_order_is_shown_as_the_console_is_given_it(data: Path, capsys: pytest
 def test_an_order_that_is_not_there_is_said_so(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = said(capsys, data, "show", "ACC-NONE")
     assert (code, found["exit_code"]) == (2, 2)
+
+
+def test_what_scanners_did_is_listed_with_what_nobody_ordered_and_what_names_another_patient(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database(sqlite_url(data / DATABASE_FILE_NAME))
+    scanner = Caller(calling_aet="CT1", site_id=HERE)
+    ordered = full_order(1, site_id=HERE)
+    with database.write(durable=True) as connection:
+        for uid, attributes in (
+            ("1.2.1", created(ordered)),
+            ("1.2.2", created(None)),
+            ("1.2.3", created(ordered, PatientID="SOMEBODY-ELSE")),
+        ):
+            mpps_store.create(connection, uid, item(attributes), scanner, NOW)
+        mpps_store.change(
+            connection, "1.2.1", item(ended("COMPLETED", CommentsOnRadiationDose="TotalDLP=7")), scanner, NOW
+        )
+    database.close()
+
+    steps = {one["mpps_uid"]: one for one in said(capsys, data, "steps", "--site", HERE)[1]["steps"]}
+    assert (steps["1.2.1"]["orders"], steps["1.2.1"]["dose_mgy_cm"]) == ([ordered.order_id], 7.0)
+    assert steps["1.2.2"]["is_unscheduled"]
+    assert steps["1.2.3"]["is_of_another_patient"]
+    assert len(said(capsys, data, "steps", "--unscheduled")[1]["steps"]) == 2
+    assert said(capsys, data, "steps", "--site", THERE)[1]["steps"] == []
+    assert run(["worklist", "steps", "--data", str(data)]) == 0
+    written = capsys.readouterr().out
+    assert "ANOTHER PATIENT" in written
+    assert "SOMEBODY-ELSE" not in written

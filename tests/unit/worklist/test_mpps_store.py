@@ -119,7 +119,8 @@ def test_everything_that_the_scanner_said_can_be_asked_for(database: Database) -
         made = mpps_store.references(connection, MPPS_UID)
         assert mpps_store.of_order(connection, asked.order_id) == (step,)
         assert mpps_store.of_study(connection, asked.study_instance_uid) == (step,)
-        assert mpps_store.unscheduled_of_site(connection, "roanne") == ()
+        assert mpps_store.newest(connection, site_id="roanne", is_unscheduled=True) == ()
+        assert mpps_store.newest(connection) == (step,)
         assert mpps_store.references(connection, "1.2.3") is None
     assert made is not None
     assert made.study_instance_uids == (asked.study_instance_uid,)
@@ -133,7 +134,8 @@ def test_a_step_that_nobody_ordered_is_kept_and_marked(database: Database) -> No
     assert not step.is_of_another_patient
     assert stated(database)[0]["is_unscheduled"] is True
     with database.read() as connection:
-        assert mpps_store.unscheduled_of_site(connection, "roanne") == (step,)
+        assert mpps_store.newest(connection, site_id="roanne", is_unscheduled=True) == (step,)
+        assert mpps_store.newest(connection, site_id="feurs") == ()
 
 
 def test_a_step_is_tied_when_its_order_comes_after_it(database: Database) -> None:
