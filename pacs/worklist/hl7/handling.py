@@ -139,6 +139,8 @@ class _Effect:
             self._park("patient_differs", _at(said, 2, ErrorCode.DUPLICATE_KEY_IDENTIFIER, str(error)))
         except orders.OrderClosed as error:
             raise _Stopped(_rejected(_at(said, 2, ErrorCode.RECORD_LOCKED, str(error)))) from error
+        except orders.OrderInvalid as error:
+            raise _Stopped(_rejected(_at(said, 2, ErrorCode.DATA_TYPE, str(error)))) from error
         pid, pv1 = first(self._segments, "PID"), first(self._segments, "PV1")
         sender = self._message.sender
         context = context_of(said, pid, pv1, sender.application, sender.facility)
