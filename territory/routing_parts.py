@@ -47,7 +47,8 @@ ECHO_TIMEOUTS: Final = Timeouts(connect_s=5.0, associate_s=5.0, response_s=5.0)
 
 def has_routing(settings: Settings) -> bool:
     """Say whether there is anything to forward or to watch."""
-    return bool(settings.routes or settings.watched_sites or settings.routing.watch_every_site)
+    # Without routes, what is queued for destinations still goes.
+    return bool(settings.routes or settings.destinations or settings.watched_sites or settings.routing.watch_every_site)
 
 
 def begin(settings: Settings, database: Database) -> None:
@@ -87,7 +88,7 @@ class RoutingParts:
         )
         every_s = settings.routing.probe_every_s
         wanted: list[tuple[str, Callable[[], None]]] = []
-        if settings.routes:
+        if settings.destinations:
             wanted.append(("routing", lambda: self._worker.run(self._stopping)))
         if settings.watched_sites or settings.routing.watch_every_site:
             wanted.append(("watch", lambda: self._watching.run(self._stopping)))
@@ -217,7 +218,7 @@ def _worker(
     node = hashlib.sha256(f"{socket.gethostname()}\0{settings.archive.data_dir}".encode()).hexdigest()[:16]
     return RoutingWorker(
         database,
-        Intake(database, routing_rules(settings), site_of),
+        Intake(database, routing_rules(settings), site_of) if settings.routes else None,
         map(destination_policy, settings.destinations),
         make,
         clock,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from foundation.errors import Refused
 from foundation.instants import instant_of_us_or_none, microseconds, microseconds_or_none
 from pacs.routing.island import Reach
+from pacs.routing.queue import NAME_CHARACTERS_MAX
 from pacs.routing.schema import routing_destination as table
 
 
@@ -67,10 +68,11 @@ def pause(connection: Connection, name: str, *, by: str) -> None:
     Raises
     ------
     foundation.errors.Refused
-        If nobody is named.
+        If nobody is named, or not in so many words.
     """
-    if not by.strip():
-        raise Refused("--by NAME is wanted: who pauses a destination is shown with it")
+    if not by.strip() or len(by) > NAME_CHARACTERS_MAX:
+        message = f"--by NAME is wanted, of at most {NAME_CHARACTERS_MAX} characters: it is shown with the destination"
+        raise Refused(message)
     _write(connection, name, paused_by=by)
 
 

@@ -37,6 +37,12 @@ LEASE_S: Final = 120.0
 INSTANCES_PER_LEASE_MAX: Final = 2000
 """Instances that are looked up at once; of a larger study the rest follows."""
 
+FRESH_WAIT_S: Final = 30.0
+"""How soon after a failure images that came since are tried: often enough for them, and no hammering."""
+
+NAME_CHARACTERS_MAX: Final = 128
+"""Of who decides."""
+
 LISTED_MAX: Final = 1000
 """Items that a list shows at most."""
 
@@ -70,16 +76,25 @@ def enqueue(
     }
     if added and state in {S.SENT, S.GIVEN_UP}:
         changes |= {"state": S.QUEUED.value, "due_at_us": microseconds(now), "changed_at_us": microseconds(now)}
+    elif added and item is not None and state is S.FAILED:
+        # What is new must not wait as long as what was refused often.
+        soon = max(now, item.changed_at + timedelta(seconds=FRESH_WAIT_S))
+        changes["due_at_us"] = microseconds(min(item.due_at, soon))
     connection.execute(update(items).where(items.c.item_id == item_id).values(**changes))
     return added
 
 
 def hurry(connection: Connection, study: StudyId, now: datetime) -> int:
-    """Make an emergency of everything of a study that is on its way; return how many items that changed."""
+    """Make an emergency of a study wherever it is to go, and due at once; return how many items that changed."""
+    now_us = microseconds(now)
     done = connection.execute(
         update(items)
         .where(_is_study(study), items.c.is_emergency == 0)
-        .values(is_emergency=1, changed_at_us=microseconds(now))
+        .values(
+            is_emergency=1,
+            changed_at_us=now_us,
+            due_at_us=case((items.c.due_at_us < now_us, items.c.due_at_us), else_=now_us),
+        )
     )
     return done.rowcount
 
@@ -406,8 +421,9 @@ def _has_given_up(connection: Connection, item_id: int) -> bool:
 
 
 def _demand_name(by: str) -> None:
-    if not by.strip():
-        raise Refused("--by NAME is wanted: who decides stands in the queue")
+    if not by.strip() or len(by) > NAME_CHARACTERS_MAX:
+        message = f"--by NAME is wanted, of at most {NAME_CHARACTERS_MAX} characters: who decides stands in the queue"
+        raise Refused(message)
 
 
 def _item(row: Row[Any]) -> Item:

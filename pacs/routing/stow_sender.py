@@ -43,6 +43,9 @@ REQUEST_BYTES_MAX: Final = 32 * 1024 * 1024
 REQUEST_INSTANCES_MAX: Final = 100
 """A request is answered as a whole: this bounds what is sent again when its answer is lost."""
 
+PART_BYTES_MAX: Final = 256 * 1024
+"""Written at a time: the time-out is for each write as a whole, so a slow line takes this much within it."""
+
 DEFECTS_MAX: Final = 5
 """Instances in a row for which a service answers 500 before it is taken to be away."""
 
@@ -168,6 +171,11 @@ class StowSender:
             for part in parts:
                 consignment.failed(part.ref, INTERRUPTED)
             raise
+        except Unavailable:
+            # Its bytes changed while they were sent: the service has not got the end of the request.
+            for part in parts:
+                consignment.failed(part.ref, "not_readable")
+            return
         if status in _NOT_NOW:
             for part in parts:
                 consignment.failed(part.ref, f"http_{status}")
@@ -213,8 +221,9 @@ class StowSender:
                 yield before + part.head
                 pieces = iter([part.dataset]) if isinstance(part.dataset, memoryview) else part.dataset
                 for piece in self._throttle.all_parts(pieces):
-                    self._on_part()
-                    yield piece
+                    for start in range(0, len(piece), PART_BYTES_MAX):
+                        self._on_part()
+                        yield piece[start : start + PART_BYTES_MAX]
                 yield b"\r\n"
             yield after
 

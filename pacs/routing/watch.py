@@ -219,7 +219,8 @@ class Watching:
         while True:
             with self._database.read() as connection:
                 events = outbox.read_after(connection, self._cursor, topics=[TOPIC_INSTANCES_STORED])
-            heard |= {self._site_of(str(event.payload.get("calling_aet") or "")) for event in events}
+            callers = {str(event.payload.get("calling_aet") or "") for event in events}
+            heard |= {self._site_of(caller) for caller in callers}
             if not events:
                 return heard - {""}
             self._cursor = events[-1].event_id

@@ -15,6 +15,7 @@ Invariants
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from foundation import log
@@ -143,11 +144,11 @@ class RoutingWorker:
             status = known[name]
             if status.reach.is_away:
                 if status.reach.is_probe_due(now) and not lane.living("probe"):
-                    lane.begin("probe", lambda lane=lane: self._ask_again(lane))  # type: ignore[misc]  # binds now
+                    lane.begin("probe", partial(self._ask_again, lane))
             elif not status.paused_by:
                 wanted = min(due.get(name, 0), lane.policy.associations_max) - lane.living("send")
                 for _ in range(wanted):
-                    lane.begin("send", lambda lane=lane: self._send_all(lane))  # type: ignore[misc]  # binds now
+                    lane.begin("send", partial(self._send_all, lane))
 
     def drain(self) -> None:
         """Take the outbox in and send everything that is due now; return when each thread has ended."""

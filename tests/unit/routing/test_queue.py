@@ -121,6 +121,37 @@ def test_a_study_that_was_sent_is_queued_again_by_a_late_image(database: Databas
     assert (after.state, after.instances, after.sent, after.seen_event_id) == (ItemState.QUEUED, 4, 3, 9)
 
 
+def test_late_images_of_a_study_that_failed_do_not_wait_as_long_as_it_does(database: Database) -> None:
+    put(database)
+    for _ in range(8):
+        item = take(database, minute=600)
+        assert item is not None
+        settle(database, item, reason="status_A900")
+    failed = item_of(database)
+    assert failed.due_at - failed.changed_at > timedelta(seconds=queue.FRESH_WAIT_S)
+    with database.write(durable=True) as connection:
+        late = failed.changed_at + timedelta(seconds=1)
+        queue.enqueue(
+            connection, "away", study(), [("1.2.1", "1.2.1.9")], late, rule="all", is_emergency=False, seen_event_id=9
+        )
+
+    assert item_of(database).due_at == failed.changed_at + timedelta(seconds=queue.FRESH_WAIT_S)
+
+
+def test_a_study_that_becomes_an_emergency_is_due_at_once(database: Database) -> None:
+    put(database)
+    item = take(database)
+    assert item is not None
+    settle(database, item, reason="status_A900")
+    now = item_of(database).changed_at + timedelta(seconds=1)
+    with database.write(durable=True) as connection:
+        assert queue.hurry(connection, study(), now) == 1
+        assert queue.hurry(connection, study(), now) == 0
+
+    after = item_of(database)
+    assert (after.is_emergency, after.due_at) == (True, now)
+
+
 def test_of_a_very_large_study_the_rest_follows_at_once(database: Database) -> None:
     many = [("1.2.1", f"1.2.1.{number}") for number in range(queue.INSTANCES_PER_LEASE_MAX + 5)]
     with database.write(durable=True) as connection:
@@ -210,8 +241,9 @@ def test_nobody_gives_up_without_a_name_or_what_is_under_way(database: Database)
     assert item is not None
     with database.write(durable=True) as connection:
         for decide in (queue.give_up, queue.retry):
-            with pytest.raises(Refused, match="by NAME"):
-                decide(connection, item.item_id, START, by=" ")
+            for nobody in (" ", "x" * 129):
+                with pytest.raises(Refused, match="by NAME"):
+                    decide(connection, item.item_id, START, by=nobody)
             with pytest.raises(Refused, match="only an item that waits"):
                 decide(connection, item.item_id, START, by="Dr Roy")
             with pytest.raises(Refused, match="no such item"):

@@ -102,6 +102,7 @@ def test_settings_become_rules_policies_and_plans() -> None:
     assert (policy.ae_title, policy.bandwidth_bytes_per_s, policy.retry.first_wait_s) == ("CHU", 1_000_000, 5.0)
     assert watch_plan(settings.watched_sites[0]).silent_after_s == 3600
     assert has_routing(settings)
+    assert has_routing(read(("destinations", CHU))), "what is queued for it still goes"
     assert not has_routing(read())
 
 
