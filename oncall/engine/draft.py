@@ -127,10 +127,6 @@ class Draft:
         position = self._store.cursor(consumer)
         return position, self._store.stated_after(position, topics)
 
-    def case_of_study(self, study: StudyKey) -> CaseId | None:
-        """Return which case a study belongs to now."""
-        return self._store.case_of_study(study)
-
     def versions_of(self, case_id: CaseId) -> tuple[SignedVersion, ...]:
         """Return the signed versions of a case's report, the first one first.
 

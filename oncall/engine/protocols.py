@@ -8,7 +8,7 @@ Invariants: the cursor moves in the commit of what it brought; a deviation is sa
 however often it is looked for; an order or study that no open case has is passed over.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,7 +17,6 @@ from foundation.errors import PeerError, Refused
 from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId
 from oncall.case.regions import ImagesState, StudyKey
-from oncall.case.state import Case
 from oncall.engine.deciding import Deciding
 from oncall.engine.draft import Draft
 from oncall.engine.ports import Cursor
@@ -84,9 +83,10 @@ class Protocols(Deciding):
 
 def take(draft: Draft, events: Sequence[OutboxEvent]) -> tuple[CaseId, ...]:
     """Record what consoles were given; return the cases for which something was performed, each once."""
-    by_order = {
-        case.request.request_id: case.case_id for case in draft.every_case() if case.is_open and case.request.request_id
-    }
+    is_open = [case for case in draft.every_case() if case.is_open]
+    by_order = {case.request.request_id: case.case_id for case in is_open if case.request.request_id}
+    # Of every image that is stored by day: only what open cases have is looked at.
+    by_study = {study: case.case_id for case in is_open for study in case.images.studies}
     touched: dict[CaseId, None] = {}
     for event in events:
         payload = event.payload
@@ -97,9 +97,10 @@ def take(draft: Draft, events: Sequence[OutboxEvent]) -> tuple[CaseId, ...]:
         elif event.topic == TOPIC_PERFORMED_STEP:
             found = [by_order.get(order_id) for order_id in payload["order_ids"]]
             uids = payload["study_instance_uids"]
-            touched.update((one, None) for one in (*found, *_cases_of_uids(draft, uids)) if one is not None)
+            found += [case_id for study, case_id in by_study.items() if study.study_instance_uid in uids]
+            touched.update((one, None) for one in found if one is not None)
         else:
-            case_id = draft.case_of_study(StudyKey(payload["issuer"], payload["study_instance_uid"]))
+            case_id = by_study.get(StudyKey(payload["issuer"], payload["study_instance_uid"]))
             if case_id is not None:
                 touched[case_id] = None
     return tuple(touched)
@@ -131,12 +132,3 @@ def _delivered(draft: Draft, case_id: CaseId, version: int, aet: str) -> None:
         draft.record(case_id, *commands.deliver(case, draft.context, version=version, aet=aet))
     except (Refused, PeerError):
         log.info("protocol_delivery_too_late", state=case.protocol.state.value)
-
-
-def _cases_of_uids(draft: Draft, uids: Iterable[str]) -> Iterable[CaseId]:
-    wanted = frozenset(uids)
-    return (case.case_id for case in draft.every_case() if _has_study(case, wanted))
-
-
-def _has_study(case: Case, uids: frozenset[str]) -> bool:
-    return any(study.study_instance_uid in uids for study in case.images.studies)

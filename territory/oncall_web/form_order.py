@@ -9,29 +9,24 @@ identified gets an ID of this order alone, so that the images come back to it.
 
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Final
 
 from oncall.case.commands import NewRequest
 from oncall.case.event import CaseId
 from oncall.case.state import Case
 from oncall.directory import Site
-from oncall.reading.board import Urgency
-from pacs.worklist.order import Code, Order, OrderPatient, OrderPriority, order_id
+from pacs.worklist.order import Code, Order, OrderPatient, order_id
 from territory.oncall_web.access import Holder
 from territory.oncall_web.app import Site as WebSite
 from territory.oncall_web.form import Checked
 from territory.oncall_web.form_patient import PatientSaid
 from territory.oncall_web.texts import text
 from territory.order_facts import id_of_unidentified
+from territory.protocol_follower import PRIORITY_OF
 
 SOURCE: Final = "web"
 SCHEME: Final = "99TELEGARDE"
 """Of our own codes (PS3.16 8.2: private schemes begin with 99)."""
-
-_PRIORITIES: Final = MappingProxyType(
-    {Urgency.P1: OrderPriority.STAT, Urgency.P2: OrderPriority.HIGH, Urgency.P3: OrderPriority.ROUTINE}
-)
 
 
 def open_with_order(site: WebSite, holder: Holder, checked: Checked, patient_id: str, *, number: str) -> Case:
@@ -86,7 +81,7 @@ def order_of(
         description=meaning,
         clinical_question=said.question,
         requester=request.requester,
-        priority=_PRIORITIES[request.urgency],
+        priority=PRIORITY_OF[request.urgency],
         exam=request.exam.value,
         urgency=str(int(request.urgency)),
         onset_at=request.onset_at,

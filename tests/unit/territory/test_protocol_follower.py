@@ -1,4 +1,4 @@
-"""The protocol in force of a case stands on its order, in both databases, whatever is told again."""
+"""What a console must know of a case stands on its order, in both databases, whatever is told again."""
 
 from dataclasses import replace
 
@@ -7,13 +7,15 @@ import pytest
 from foundation.clock import ManualClock
 from foundation.database import Database
 from oncall.case import commands as case_commands
+from oncall.case.event import CaseId
 from oncall.case.log import CaseLog
 from oncall.case.sql_log import SqlCaseLog
 from oncall.directory import PersonId
 from oncall.followers import Followers
 from oncall.protocol import commands
+from oncall.reading.board import Urgency
 from pacs.worklist import orders
-from pacs.worklist.order import Order
+from pacs.worklist.order import Order, OrderPriority, OrderState
 from territory.protocol_follower import WorklistProtocols
 from tests.harness.orders import NOW, order
 from tests.harness.small_territory import person
@@ -95,3 +97,31 @@ def test_a_case_without_an_order_or_with_one_that_is_not_here_holds_nobody_up(da
     story.append(case_commands.acknowledge_protocol(story.case, at(5), version=1, radiographer="M. Petit"), 5)
     assert followers(database).take() == 3
     assert kept(database, asked).protocol is None
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_what_is_refused_or_withdrawn_leaves_the_worklist_unless_its_exam_has_begun(
+    database: Database, asked: Order, is_refused: bool
+) -> None:
+    with database.write(durable=True) as connection:
+        begun = orders.place(connection, order(2, site_id="roanne"), NOW).order
+        orders.set_state(connection, begun.order_id, OrderState.IN_PROGRESS, NOW)
+    shared = log(database)
+    for number, one in enumerate((asked, begun)):
+        story = Story(shared, CaseId(f"case-{number}"))
+        story.opened(request_id=one.order_id)
+        end = case_commands.refuse if is_refused else case_commands.withdraw
+        story.append(end(story.case, at(5), motive="not needed"), 5)
+    followers(database).take()
+
+    assert kept(database, asked).state is OrderState.CANCELLED
+    assert kept(database, begun).state is OrderState.IN_PROGRESS
+
+
+def test_an_order_becomes_as_urgent_as_its_case_and_never_less(database: Database, asked: Order) -> None:
+    story = Story(log(database))
+    story.opened(request_id=asked.order_id)
+    for minutes, urgency, expected in ((5, Urgency.P1, OrderPriority.STAT), (6, Urgency.P3, OrderPriority.STAT)):
+        story.append(case_commands.triage(story.case, at(minutes), urgency=urgency, reason="said"), minutes)
+        followers(database).take()
+        assert kept(database, asked).priority is expected
