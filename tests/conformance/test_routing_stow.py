@@ -18,7 +18,8 @@ from pydicom import dcmread
 from benchmarks.peers.orthanc import configuration
 from foundation.clock import ManualClock
 from foundation.database import Database, sqlite_url
-from pacs.archive.reader import PackReader
+from pacs.archive.reader import InstanceUnreadable, PackReader
+from pacs.contracts import InstanceRef
 from pacs.routing import destinations, stow_sender, studies
 from pacs.routing.bandwidth import Throttle
 from pacs.routing.consignment import Consignment, Outcomes
@@ -185,7 +186,12 @@ def receiving(receiver: StrictReceiver, *, tls: ssl.SSLContext | None = None) ->
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            length = int(self.headers["Content-Length"])
+            body = self.rfile.read(length)
+            if len(body) < length:
+                # The sender left in the middle: nothing may be made of a part of a request.
+                self.close_connection = True
+                return
             status, answer = receiver.take(self.path, {k.lower(): v for k, v in self.headers.items()}, body)
             self._send(status, answer)
 
@@ -342,3 +348,47 @@ def test_an_instance_that_is_too_large_for_memory_goes_alone_and_in_parts(archiv
 
     assert receiver.requests == [large.uids, small.uids]
     assert [len(one.arrived) for one in recorded] == [3]
+
+
+class FadingReader:
+    """Reads large instances whose bytes change while they are sent; fulfils `InstanceReader`."""
+
+    def __init__(self, reader: PackReader, fading_uid: str) -> None:
+        self._reader = reader
+        self._fading_uid = fading_uid
+
+    def read_file(self, ref: InstanceRef) -> memoryview:
+        """Read a small one."""
+        return self._reader.read_file(ref)
+
+    def read_parts(self, ref: InstanceRef) -> Iterator[memoryview]:
+        """Read a large one; the fading one ends early."""
+        parts = self._reader.read_parts(ref)
+        yield next(parts)
+        if ref.sop_instance_uid == self._fading_uid:
+            raise InstanceUnreadable(ref.sop_instance_uid)
+        yield from parts
+
+
+def test_an_instance_whose_bytes_change_on_the_way_keeps_no_other_back(archive: Archive) -> None:
+    receiver = StrictReceiver()
+    large = keep_study(archive, 7, images=1, pixels=bytes(stow_sender.REQUEST_BYTES_MAX + 2))
+    small = keep_study(archive, 7, images=2, first=1)
+    with archive.database.read() as connection:
+        refs = studies.locate(connection, large.study, [("1.2.3.7.1", uid) for uid in (*large.uids, *small.uids)])
+    recorded: list[Outcomes] = []
+    consignment = Consignment(
+        refs, is_urgent=False, is_careful=False, must_yield=lambda: False,
+        record=recorded.append, clock=ManualClock(START),
+    )  # fmt: skip
+    with receiving(receiver) as service:
+        sender = StowSender(
+            service, reader=FadingReader(PackReader(archive.packs), large.uids[0]),
+            throttle=Throttle(None, lambda _: None), timeouts=Timeouts(response_s=5.0), on_part=lambda: None,
+        )  # fmt: skip
+        sender.send(consignment)
+    consignment.flush()
+
+    assert receiver.requests == [small.uids]
+    assert [uid for one in recorded for _, uid in one.arrived] == list(small.uids)
+    assert [reason for one in recorded for _, reason in one.failed] == ["not_readable"]

@@ -152,4 +152,4 @@ class RoutingQueue(RuleBasedStateMachine):
 
 
 TestRoutingQueue = RoutingQueue.TestCase
-TestRoutingQueue.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestRoutingQueue.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

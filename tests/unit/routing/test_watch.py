@@ -17,7 +17,7 @@ from tests.harness.archive_parts import Archive, open_archive
 from tests.harness.routing import PARIS, START, keep_study, later
 
 SITES = {"CT1": "north", "CT2": "south"}
-NORTH = WatchPlan(site_id="north", silent_after_s=7200.0, echo_peers=("CT1",))
+NORTH = WatchPlan(site_id="north", silent_after_s=1200.0, echo_peers=("CT1",))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_silence_and_return_are_told_in_the_outbox(archive: Archive) -> None:
     watch = watching(archive.database, clock, NORTH)
     watch.listen()
     keep_study(archive, 1, calling_aet="CT1")
-    pass_by(watch, clock, hours=3)
+    pass_by(watch, clock, minutes=30)
     keep_study(archive, 2, calling_aet="CT2")
     pass_by(watch, clock, minutes=5)
     assert told(archive.database) == [("north", "silent", "quiet")], "another site's images prove nothing"
@@ -85,10 +85,10 @@ def test_what_was_told_is_not_told_again_after_a_restart(archive: Archive) -> No
     clock = ManualClock(START)
     watch = watching(archive.database, clock, NORTH)
     watch.listen()
-    pass_by(watch, clock, hours=3)
+    pass_by(watch, clock, minutes=30)
     again = watching(archive.database, clock, NORTH)
     again.listen()
-    pass_by(again, clock, hours=3)
+    pass_by(again, clock, minutes=30)
 
     assert told(archive.database) == [("north", "silent", "quiet")]
 
@@ -97,15 +97,15 @@ def test_time_in_which_nobody_listened_makes_nobody_silent(archive: Archive) -> 
     clock = ManualClock(START)
     watch = watching(archive.database, clock, NORTH)
     watch.listen()
-    pass_by(watch, clock, minutes=90)
+    pass_by(watch, clock, minutes=15)
     later(clock, hours=10)
     again = watching(archive.database, clock, NORTH)
     again.listen()
-    pass_by(again, clock, minutes=25)
+    pass_by(again, clock, minutes=4)
     assert told(archive.database) == []
 
-    # What was kept of the ninety minutes goes on.
-    pass_by(again, clock, minutes=6)
+    # What was kept of the fifteen minutes goes on.
+    pass_by(again, clock, minutes=2)
     assert told(archive.database) == [("north", "silent", "quiet")]
 
 
@@ -113,11 +113,11 @@ def test_what_came_while_nobody_listened_is_heard_after_the_restart(archive: Arc
     clock = ManualClock(START)
     watch = watching(archive.database, clock, NORTH)
     watch.listen()
-    pass_by(watch, clock, minutes=118)
+    pass_by(watch, clock, minutes=19)
     keep_study(archive, 1, calling_aet="CT1")
     again = watching(archive.database, clock, NORTH)
     again.listen()
-    pass_by(again, clock, minutes=30)
+    pass_by(again, clock, minutes=10)
 
     assert told(archive.database) == []
 
@@ -166,7 +166,7 @@ def test_a_silent_site_that_is_no_longer_watched_is_not_silent_for_ever(archive:
     clock = ManualClock(START)
     watch = watching(archive.database, clock, NORTH)
     watch.listen()
-    pass_by(watch, clock, hours=3)
+    pass_by(watch, clock, minutes=30)
     watching(archive.database, clock).listen()
 
     assert told(archive.database) == [("north", "silent", "quiet"), ("north", "back", "")]
