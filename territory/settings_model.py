@@ -253,7 +253,7 @@ class OncallImages:
     association_quiet_s: float = setting(number(1, 3_600), 45.0)
     commitment_quiet_s: float = setting(number(1, 3_600), 45.0)
     said_quiet_s: float = setting(number(1, 600), 10.0)
-    exam_quiet_s: float = setting(number(1, 7_200), 900.0)
+    exam_quiet_s: float = setting(number(1, 7_200), 300.0)
     cut_quiet_s: float = setting(number(1, 7_200), 600.0)
     stalled_s: float = setting(number(1, 3_600), 120.0)
 

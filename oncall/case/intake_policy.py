@@ -67,7 +67,7 @@ class IntakePolicy:
     association_quiet_s: float = 45.0
     commitment_quiet_s: float = 45.0
     said_quiet_s: float = 10.0
-    exam_quiet_s: float = 900.0
+    exam_quiet_s: float = 300.0
     cut_quiet_s: float = 600.0
     stalled_s: float = 120.0
     hour_s: float = HOUR_S
