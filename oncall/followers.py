@@ -127,7 +127,7 @@ class Followers:
         return len(found)
 
     def _tell(self, follower: Follower, connection: Connection, case_id: CaseId, events: Sequence[Event]) -> None:
-        case = _case(connection, case_id)
+        case = read_case(connection, case_id)
         if case is None:
             return
         try:
@@ -148,8 +148,8 @@ def _events_after(connection: Connection, position: int, *, limit: int) -> list[
     return [(row.position, event_of(row.body, row.hash)) for row in rows]
 
 
-def _case(connection: Connection, case_id: CaseId) -> Case | None:
-    """Return a case as its log leaves it; None for a night's log, which is no case's."""
+def read_case(connection: Connection, case_id: CaseId) -> Case | None:
+    """Return a case as its log leaves it in this transaction; None for a night's log, which is no case's."""
     column = oncall_case_event.c
     rows = connection.execute(select(column.body, column.hash).where(column.case_id == case_id).order_by(column.seq))
     events = [event_of(row.body, row.hash) for row in rows]

@@ -92,7 +92,7 @@ class ReadingTaskProjection:
         self.write(connection, case, now)
 
     def write(self, connection: Connection, case: Case, now: datetime) -> None:
-        """Write the work items of a case as it is now, inside a durable transaction; safe to repeat."""
+        """Write the work items of a case, inside a durable transaction in which the case was read; safe to repeat."""
         task = task_of(case)
         if task is None:
             return
@@ -104,7 +104,9 @@ class ReadingTaskProjection:
         before = known.get(uid)
         if before is None and (task.state is TaskState.CANCELED or store.is_gone(connection, uid)):
             return
-        if before is not None and before.state.is_final and before.state is not _STATES[task.state]:
+        if before is None and _is_long_done(task, now):
+            return
+        if before is not None and _leads_back(before.state, _STATES[task.state]):
             log.error("workitem_left_behind", state=before.state.value)
             return
         around = self._around(connection, case, now)
@@ -136,6 +138,16 @@ class ReadingTaskProjection:
             birth_date=_date(patient.birth_date),
             sex=patient.sex,
         )
+
+
+def _leads_back(was: State, to: State) -> bool:
+    """Say whether no work item goes this way (PS3.4 CC.1.1), whatever somebody believes that the case says."""
+    return (was.is_final and to is not was) or (was is State.IN_PROGRESS and to is State.SCHEDULED)
+
+
+def _is_long_done(task: ReadingTask, now: datetime) -> bool:
+    """What was read before this node showed work items, and would be removed at once, is not shown."""
+    return task.done_at is not None and task.done_at < now - store.FINAL_KEPT_FOR
 
 
 def _after(before: Workitem | None, task: ReadingTask, around: Around, now: datetime) -> Workitem:

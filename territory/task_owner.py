@@ -26,6 +26,7 @@ from oncall.case.state import Case
 from oncall.directory import Directory, PersonId
 from oncall.engine.engine import Engine
 from oncall.engine.reading_tasks import TaskReplaced
+from oncall.followers import read_case
 from oncall.tasks import task_of
 from pacs.archive.query_values import Item
 from pacs.status import Status
@@ -115,7 +116,7 @@ class EngineTasks(TaskOwner):
             )
         except Refused as error:
             raise self._refusal(task, transaction_uid, error) from error
-        self._write(claimed)
+        self._write(claimed.case_id)
 
     def complete(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
         """Refuse: the signature completes the task, and it was not signed."""
@@ -165,7 +166,7 @@ class EngineTasks(TaskOwner):
             case = self._turns.ask(ask)
         except Refused as error:
             raise self._refusal(task, transaction_uid, error) from error
-        self._write(case)
+        self._write(case.case_id)
 
     def _case(self, task: Workitem) -> Case:
         """Return the case as it is now, after its rows are."""
@@ -175,12 +176,15 @@ class EngineTasks(TaskOwner):
             return engine.case(CaseId(task.owner))
 
         case = self._turns.ask(look)
-        self._write(case)
+        self._write(case.case_id)
         return case
 
-    def _write(self, case: Case) -> None:
+    def _write(self, case_id: CaseId) -> None:
         with self._database.write(durable=True) as connection:
-            self._projection.write(connection, case, self._clock.now())
+            # Read in the transaction that writes: what a caller holds may be older than what the follower has written.
+            case = read_case(connection, case_id)
+            if case is not None:
+                self._projection.write(connection, case, self._clock.now())
 
     def _number(self, case: Case, task: Workitem) -> int:
         found = task_of(case)

@@ -294,6 +294,18 @@ def test_a_reader_hears_that_a_case_is_assigned(night: Night) -> None:
     assert heard[1][PERFORMERS]["Value"]
 
 
+def test_a_case_as_it_was_before_never_leads_a_work_item_back(night: Night) -> None:
+    complete(night)
+    before_the_claim = night.case
+    night.change("IN PROGRESS")
+    projection = ReadingTaskProjection(night.web.database, SECRET, lambda now: rules().directory, node_aet="TELEGARDE")
+
+    with night.web.database.write(durable=True) as connection:
+        projection.write(connection, before_the_claim, night.web.clock.now())
+
+    assert night.state() == "IN PROGRESS"
+
+
 def test_following_again_changes_and_tells_nothing(night: Night) -> None:
     complete(night)
     before = night.shown()

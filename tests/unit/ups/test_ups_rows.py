@@ -75,6 +75,19 @@ def test_of_many_who_claim_at_once_one_has_it(database: Database) -> None:
     assert sorted(results) == [Status.SUCCESS, *3 * (Status.UPS_TRANSACTION_UID_WRONG,)]
 
 
+def test_who_waits_for_events_is_who_has_not_had_the_newest(database: Database) -> None:
+    steps = worklist(database)
+    steps.create(new_step(), UID, READER)
+    steps.subscribe(UID, Asking(subscriber=Subscriber(aet="ANNA")), READER)
+    steps.subscribe(UID, Asking(subscriber=Subscriber(aet="BRUNO")), READER)
+
+    with database.write(durable=True) as connection:
+        newest = store.newest_event(connection)
+        store.note_delivered(connection, "dicom", "BRUNO", newest)
+        assert store.waiting(connection, "dicom") == {"ANNA"}
+        assert store.waiting(connection, "web") == {"ANNA", "BRUNO"}
+
+
 def test_how_far_each_way_of_delivery_came_is_kept_apart(database: Database) -> None:
     with database.write(durable=True) as connection:
         store.note_delivered(connection, "web", "ANNA", 7)
