@@ -169,6 +169,15 @@ def test_the_same_accession_number_of_another_hospital_is_another_order(database
     assert create(database, theirs, caller=ELSEWHERE).is_unscheduled
 
 
+def test_an_order_of_another_hospital_is_not_performed_whatever_the_step_names(database: Database) -> None:
+    asked = placed(database)
+
+    step = create(database, created(asked), caller=ELSEWHERE)
+
+    assert step.is_unscheduled
+    assert state_of(database, asked) is OrderState.SCHEDULED
+
+
 def test_of_several_orders_of_a_study_the_one_that_is_named_is_performed(database: Database) -> None:
     uid = "1.2.826.0.1.77.900"
     head = placed(database, replace(order(1), study_instance_uid=uid))
