@@ -32,7 +32,7 @@ from pacs.worklist.hl7.complement_in import keep_complement, read_complement
 from pacs.worklist.hl7.ins import is_validated
 from pacs.worklist.hl7.message import Accepted, ErrorCode, FieldError, Outcome, Parked, ReceivedMessage, Rejected
 from pacs.worklist.hl7.order_context import context_of, keep_context, keep_motive
-from pacs.worklist.hl7.orders_in import OrderSaid, read_orders
+from pacs.worklist.hl7.orders_in import UID, OrderSaid, read_orders
 from pacs.worklist.hl7.reading import Segment, first, segments_of
 from pacs.worklist.identity import IdentityContradicts, PatientKey
 from pacs.worklist.order import Order, OrderPatient
@@ -169,10 +169,11 @@ class _Effect:
 
     def _complement(self, said: OrderSaid, order: Order) -> None:
         complement = read_complement(said.group, order.order_id, self._zone, self._message.received_at)
-        if not complement.study_instance_uid:
-            text = "required: the Study Instance UID of the exam"
-            error = FieldError(segment="IPC", field=3, code=ErrorCode.REQUIRED_FIELD_MISSING, text=text)
-            raise _Stopped(_rejected(error))
+        uid = complement.study_instance_uid
+        if UID.fullmatch(uid) is None:
+            code = ErrorCode.DATA_TYPE if uid else ErrorCode.REQUIRED_FIELD_MISSING
+            text = "required: the Study Instance UID of the exam (PS3.5 9.1)"
+            raise _Stopped(_rejected(FieldError(segment="IPC", field=3, code=code, text=text)))
         self._ensure_images_are_theirs(order.patient, complement.study_instance_uid, "", said)
         if keep_complement(self._connection, complement, self._now):
             orders.tell_performed(

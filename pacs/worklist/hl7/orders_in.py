@@ -41,7 +41,9 @@ ORDERS_PER_MESSAGE_MAX: Final = 50
 ONSET_AGE_MAX: Final = timedelta(days=7)
 """An onset longer ago, or in the future, is a slip of the hand: it is left out, and the request goes on."""
 
-_UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+UID: Final = re.compile(r"(?=.{1,64}$)(0|[1-9]\d*)(\.(0|[1-9]\d*))+", re.ASCII)
+"""PS3.5 9.1."""
+
 _MODALITY: Final = re.compile(r"[A-Z][A-Z0-9_]{1,15}")
 _AE_TITLE: Final = re.compile(r"[\x21-\x5b\x5d-\x7e]{1,16}")
 _MODALITY_WORDS: Final = {"IRM": "MR", "MRI": "MR", "SCANNER": "CT", "TDM": "CT", "SCAN": "CT", "ECHO": "US"}
@@ -239,7 +241,7 @@ class _Reader:
     def _study_instance_uid(self, ipc: Segment | None, zds: Segment | None) -> str:
         for segment, field in ((ipc, 3), (zds, 1)):
             if segment is not None and (uid := segment.text(field)):
-                if _UID.fullmatch(uid) is None:
+                if UID.fullmatch(uid) is None:
                     self._wrong(segment, field, ErrorCode.DATA_TYPE, "not a UID (PS3.5 9.1)")
                 return uid
         return ""

@@ -89,7 +89,7 @@ def read_prior(mrg: Segment | None, sender: SenderIdentity) -> tuple[str, str] |
     """Return (Patient ID, issuer) of the patient who is merged away (MRG-1); None when there is none."""
     if mrg is None:
         return None
-    ids = _typed(mrg, 1, sender)
+    ids = [pair for pair in _typed(mrg, 1, sender) if all(len(part) <= ID_CHARACTERS_MAX for part in pair)]
     return ids[0] if ids else None
 
 

@@ -6,7 +6,8 @@ For: `Segment`, the groups of an order message, and instants. Not for: what a fi
 Invariants
 ----------
 * Numbers are HL7's own, from 1; for MSH too, where the field separator is MSH-1.
-* Texts are unescaped once, here; the null value ``""`` reads as empty and `Segment.is_null` tells it apart.
+* Texts are unescaped once, here, without control characters but line breaks; the null value ``""`` reads as empty, and
+  `Segment.is_null` tells it apart.
 * An instant without an offset is wall time of the sending hospital; of a time that happens twice the one is taken that
   is nearer to when the message came.
 
@@ -35,6 +36,9 @@ _TS: Final = re.compile(
     r"(?P<year>\d{4})(?:(?P<month>\d\d)(?:(?P<day>\d\d)(?:(?P<hour>\d\d)(?P<minute>\d\d)?"
     r"(?:(?P<second>\d\d)(?:\.\d{1,4})?)?)?)?)?(?P<offset>[+-]\d{4})?"
 )
+
+# No text of a message needs them, and not every table can hold them; escape sequences can write them.
+_CONTROL: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +105,8 @@ class Escapes:
         separators = self.message.separators
         # The library's order: segment, field, repetition, component, subcomponent.
         delimiters = f"{separators[1]}{separators[3]}{separators[2]}{self.message.esc}{separators[4]}"
-        return unescaped(raw, delimiters)
+        text = unescaped(raw, delimiters)
+        return text if text.isprintable() else text.translate(_CONTROL)
 
 
 def segments_of(message: hl7.Message) -> tuple[Segment, ...]:

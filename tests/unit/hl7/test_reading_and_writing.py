@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import hl7
 import pytest
 from hl7apy.parser import parse_message
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pacs.worklist.hl7.reading import first, instant_of, order_groups, segments_of
@@ -39,6 +39,7 @@ def test_whatever_a_value_holds_it_is_read_as_it_was_written(first_text: str, se
 
 
 @given(text=TEXTS.filter(lambda text: "\n" not in text))
+@settings(deadline=None)
 def test_an_independent_parser_finds_the_same_segments_and_the_same_escaped_value(text: str) -> None:
     content = message(HEADER, [segment("PID", {3: "1", 5: (text, "B")})])
 
