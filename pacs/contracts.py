@@ -33,8 +33,9 @@ Event payloads are JSON objects in the outbox. A topic ends in its version; keys
     ``{"change_id", "change", "issuer"}``: patients of an issuer were ``merged`` (A40), ``linked`` (A24), ``unlinked``
     (A37) or their identity was ``updated`` (A08, INS); who, is asked by the id.
 ``site_link/1``
-    ``{"site_id", "state", "since_s", "cause"}``: a hospital that should be sending is ``silent`` since then (its last
-    image, or the first of the C-ECHO that nobody answered; ``cause`` is ``quiet`` or ``link``), or is ``back``.
+    ``{"site_id", "state", "since_s", "cause"}``: a hospital that should be sending is ``silent``, for so many seconds
+    when this was stated (since its last image, or the first of the C-ECHO that nobody answered; ``cause`` is ``quiet``
+    or ``link``), or is ``back``.
 """
 
 from dataclasses import dataclass

@@ -232,7 +232,7 @@ class Watching:
                 fact = {
                     "site_id": watch.site_id,
                     "state": "silent" if watch.state is SiteState.SILENT else "back",
-                    "since_s": watch.since.timestamp(),
+                    "since_s": (now - watch.since).total_seconds(),
                     "cause": watch.cause.value,
                 }
                 outbox.append(connection, TOPIC_SITE_LINK, fact, created_at_s=now.timestamp())
