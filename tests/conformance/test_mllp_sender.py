@@ -68,7 +68,8 @@ def test_the_server_of_another_library_takes_what_is_sent_and_its_answer_settles
         ready.set()
         loop.run_forever()
         server.close()
-        loop.run_until_complete(asyncio.sleep(0.05))
+        loop.run_until_complete(server.wait_closed())
+        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop)))
         loop.close()
 
     thread = threading.Thread(target=serve)

@@ -35,7 +35,7 @@ WAIT_S_MAX: Final = 300.0
 
 REJECTIONS_MAX: Final = 6
 """Times that a message is sent again after AR or CR, which may mean not now as well as never; then a human decides,
-and the messages behind it go on. With the waits between them: about five minutes."""
+and the messages behind it go on. With the waits between them: about three minutes."""
 
 LEASE_S: Final = 300.0
 """How long a node may hold a destination without a sign of life: more than an exchange with two acknowledgements takes
