@@ -264,6 +264,7 @@ def test_images_over_a_link_that_was_lost_count_from_when_they_were_complete_her
     night.tick(5.5)
     run_until(night.engine, at(120))
     assert night.case.images.state is ImagesState.STALLED
+    assert len(technical(night.case)) == 1
     night.hospital.link(at(125), "back")
     night.hospital.stored(at(126), 90)
     night.hospital.ended(at(126))
