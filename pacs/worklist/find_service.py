@@ -149,7 +149,7 @@ class WorklistFindService:
         pending = response(command, status, has_dataset=True)
         writer = _Writer(self._answers, plan, identifier, context, association.peer.calling_aet)
         given: list[Given] = []
-        final = Status.SUCCESS
+        final, comment = Status.SUCCESS, ""
         answered = 0
         for one in found[: self._answers_max]:
             association.send(context.context_id, pending, writer.write(one))
@@ -162,12 +162,18 @@ class WorklistFindService:
                         protocol_version=one.protocol_version,
                     )
                 )
-            if answered % ANSWERS_PER_CANCEL_CHECK == 0 and association.is_cancelled(command.message_id):
-                final = Status.CANCEL
-                break
+            if answered % ANSWERS_PER_CANCEL_CHECK == 0:
+                if association.is_stopping:
+                    comment = "the node is stopping"
+                    break
+                if association.is_cancelled(command.message_id):
+                    final = Status.CANCEL
+                    break
+        else:
+            if len(found) > self._answers_max:
+                comment = f"more than {self._answers_max} matches: narrow the query"
         self._deliveries.record(association.peer.calling_aet, given)
-        if final is Status.SUCCESS and len(found) > self._answers_max:
-            comment = f"more than {self._answers_max} matches: narrow the query"
+        if comment:
             _refuse(association, context, command, Status.OUT_OF_RESOURCES, comment)
         else:
             association.send(context.context_id, response(command, final))

@@ -371,6 +371,14 @@ def test_a_cancelled_query_ends_with_cancel_after_what_was_in_hand(small_databas
     assert len(answers.items) == 10
 
 
+def test_a_node_that_is_stopped_says_so_and_not_that_this_was_all(small_database: Database) -> None:
+    place_all(small_database, [order(number) for number in range(40)])
+    association = RecordedAssociation(rights=RIGHTS, calling_aet=ROANNE_CONSOLE)
+    association.stopping = True
+    answers = ask(service_of(small_database), asked(), association=association)
+    assert (len(answers.items), answers.final) == (10, 0xA700)
+
+
 # --- what a console was given --------------------------------------------------------------------
 
 
