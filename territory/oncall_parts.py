@@ -4,14 +4,16 @@ For: which object gets which other. Not for: behaviour; nothing here decides any
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select
 
+from foundation import log
 from foundation.clock import Clock, SteadyClock, SystemClock
 from foundation.database import Database, DatabaseAway
+from foundation.errors import Unavailable
 from foundation.instants import instant_of_us
 from oncall import recall_store
 from oncall.case.intake_values import StudyDescription
@@ -222,19 +224,19 @@ class OncallParts:
             self._dispatcher.wake()
         if not is_published(self._database):
             return
-        now = self._clock.now()
-        self._engine.take_identities(now, self._identities)
-        self._engine.take_orders(now, self._orders)
-        self._engine.take_outbox(now, self._describer)
-        self._engine.take_performed_steps(now, self._exam_steps)
-        self._engine.take_protocol_news(now, self._performed)
-        self._engine.compare_finished(now, self._performed)
-        self._engine.take_image_evidence(now, self._images)
-        self._engine.take_site_links(now)
-        if self._engine.run_due(now):
+        now, engine = self._clock.now(), self._engine
+        _apart("identities", lambda: engine.take_identities(now, self._identities))
+        _apart("orders", lambda: engine.take_orders(now, self._orders))
+        _apart("outbox", lambda: engine.take_outbox(now, self._describer))
+        _apart("performed_steps", lambda: engine.take_performed_steps(now, self._exam_steps))
+        _apart("protocols", lambda: engine.take_protocol_news(now, self._performed))
+        _apart("finished_exams", lambda: engine.compare_finished(now, self._performed))
+        _apart("image_evidence", lambda: engine.take_image_evidence(now, self._images))
+        _apart("site_links", lambda: engine.take_site_links(now))
+        if engine.run_due(now):
             self._dispatcher.wake()
         # After what is due: nobody's page waits for a search.
-        self._engine.take_priors(now, self._priors)
+        _apart("priors", lambda: engine.take_priors(now, self._priors))
         self._tell_cases()
         self._followers.wake()
         # Last: nothing that concerns a patient waits for it.
@@ -247,6 +249,16 @@ class OncallParts:
     def _delivery_news(self) -> tuple[int, Sequence[DeliveryNews]]:
         with self._database.read() as connection:
             return queue.unread_news(connection, CONSUMER)
+
+
+def _apart(news: str, take: Callable[[], object]) -> None:
+    """Take one kind of news; when it cannot be taken, it waits, and what is due does not."""
+    try:
+        take()
+    except Unavailable as error:
+        log.warning("news_waits", action=news, error=type(error).__name__, message=str(error))
+    except Exception as error:  # noqa: BLE001  # a defect in one kind of news must never keep a page from going out
+        log.error("news_not_taken", action=news, error=type(error).__name__)
 
 
 class IndexDescriber:

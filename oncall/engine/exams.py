@@ -129,7 +129,11 @@ class Exams(Deciding):
 
     def _take_steps(self, draft: Draft, events: Sequence[OutboxEvent], steps: ExamSteps) -> None:
         # A step that was told of several times is looked up once: it is as the last of them left it.
-        for mpps_uid in dict.fromkeys(str(event.payload["mpps_uid"]) for event in events):
+        for event in events:
+            if "mpps_uid" not in event.payload:
+                log.error("outbox_event_unusable", offset=event.event_id)
+        told = (str(event.payload["mpps_uid"]) for event in events if "mpps_uid" in event.payload)
+        for mpps_uid in dict.fromkeys(told):
             step = steps.find(mpps_uid)
             if step is None:
                 log.error("performed_step_gone")

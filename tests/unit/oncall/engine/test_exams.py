@@ -225,3 +225,13 @@ def test_whatever_is_told_each_step_begins_once_and_ends_once(told: list[tuple[s
     for types in by_step.values():
         assert types[0] == "exam.started"
         assert len(types) <= 2
+
+
+def test_a_statement_that_nobody_can_read_keeps_none_behind_it() -> None:
+    runner, scanner = began()
+    scanner.store.stated.append(OutboxEvent(event_id=1, topic=TOPIC_PERFORMED_STEP, payload={}))
+    scanner.says(DONE)
+    runner.take_performed_steps(at(9.1), scanner)
+
+    assert exam_events(scanner) == ["exam.started", "exam.completed"]
+    assert scanner.store.cursor(CONSUMER) == 2
