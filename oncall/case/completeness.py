@@ -199,8 +199,10 @@ def _held(case: Case, policy: IntakePolicy, latest: datetime, *, is_missing: boo
 
 
 def _presumed(
-    case: Case, policy: IntakePolicy, latest: datetime, *, is_under_way: bool, is_cut: bool
+    case: Case, policy: IntakePolicy, newest: datetime, *, is_under_way: bool, is_cut: bool
 ) -> Iterator[Candidate]:
+    # What a lost link cut off has time to come once it is back.
+    latest = max(newest, case.images.link_back_at or newest)
     waits = [policy.quiet_s]
     if is_under_way:
         waits.append(policy.exam_quiet_s)
@@ -213,9 +215,9 @@ def _presumed(
         (EvidenceKind.STORAGE_COMMITMENT, policy.commitment_quiet_s),
         (EvidenceKind.ASSOCIATION_END, policy.association_quiet_s),
     ):
-        said = [one for one in _of(case, kind) if one.how in {"", AssociationEnd.RELEASED} and one.at >= latest]
+        said = [one for one in _of(case, kind) if one.how in {"", AssociationEnd.RELEASED} and one.at >= newest]
         if said and _covers(case, said):
-            yield Candidate(kind, _after(max(one.at for one in said), quiet_s))
+            yield Candidate(kind, _after(max(latest, *(one.at for one in said)), quiet_s))
 
 
 def _of(case: Case, kind: EvidenceKind) -> list[ImageEvidence]:

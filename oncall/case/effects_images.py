@@ -170,7 +170,9 @@ def _link_lost(case: "Case", event: Event) -> Changes:
 
 
 def _link_back(_: "Case", event: Event) -> Changes:
-    return {"link_lost_at": None} if event.fact.payload["what"] == SITE_LINK else {}
+    if event.fact.payload["what"] != SITE_LINK:
+        return {}
+    return {"link_lost_at": None, "link_back_at": event.fact.occurred_at}
 
 
 IMAGES_EFFECTS: Final[Mapping[E, Effect]] = MappingProxyType(

@@ -282,7 +282,7 @@ class ImagesPart:
     ``evidence`` is what says that they are complete (`oncall.case.completeness`). Late images, and evidence that some
     are missing, reopen the completeness (``reopened_at``) until evidence says again that they are complete; neither
     T1 nor the deadline moves. ``stalled_since`` is when their way was last said to have stopped, ``link_lost_at`` when
-    their hospital's link was.
+    their hospital's link was, and ``link_back_at`` when it was there again.
     """
 
     state: ImagesState = ImagesState.NONE
@@ -303,6 +303,7 @@ class ImagesPart:
     complete_again_rule: str = ""
     stalled_since: datetime | None = None
     link_lost_at: datetime | None = None
+    link_back_at: datetime | None = None
     deadline_at: datetime | None = None
     deadline_policy: str = ""
     target_at: datetime | None = None
