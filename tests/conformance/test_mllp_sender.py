@@ -1,6 +1,7 @@
 """The sender on real sockets: with the server of the library hl7, and with systems that answer wrongly or never."""
 
 import asyncio
+import queue as queues
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -53,7 +54,7 @@ def sender(database: Database, *destinations: Destination, clock: ManualClock | 
 
 def test_the_server_of_another_library_takes_what_is_sent_and_its_answer_settles_it(queue: Database) -> None:
     taken: list[str] = []
-    loop, ready, ports = asyncio.new_event_loop(), threading.Event(), list[int]()
+    taken_by: queues.Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queues.Queue()
 
     async def take(reader: Any, writer: Any) -> None:
         received = await reader.readmessage()
@@ -61,25 +62,22 @@ def test_the_server_of_another_library_takes_what_is_sent_and_its_answer_settles
         writer.writemessage(received.create_ack())
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
-    def serve() -> None:
-        server = loop.run_until_complete(hl7.mllp.start_hl7_server(take, host=LOOPBACK, port=0, encoding="utf-8"))
-        ports.append(server.sockets[0].getsockname()[1])
-        ready.set()
-        loop.run_forever()
-        server.close()
-        loop.run_until_complete(server.wait_closed())
-        loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop)))
-        loop.close()
+    async def serve() -> None:
+        ended = asyncio.Event()
+        async with await hl7.mllp.start_hl7_server(take, host=LOOPBACK, port=0, encoding="utf-8") as server:
+            taken_by.put((server.sockets[0].getsockname()[1], asyncio.get_running_loop(), ended))
+            await ended.wait()
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    ready.wait()
+    port, loop, ended = taken_by.get(timeout=20)
     put(queue, "A", "B")
     try:
-        sender(queue, destination(ports[0])).drain()
+        sender(queue, destination(port)).drain()
     finally:
-        loop.call_soon_threadsafe(loop.stop)
+        loop.call_soon_threadsafe(ended.set)
         thread.join()
 
     assert taken == ["A", "B"]
