@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -33,7 +34,7 @@ from foundation.database import Database, sqlite_url
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
 from pacs.scu.send import SendProgress, SendReport, send
-from territory import cli
+from territory import cli, demo_story
 from territory.bootstrap import JOURNAL_DIRECTORY
 from territory.cli_output import progress, size
 from territory.demo_node import (
@@ -71,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
     width = _PICTURE_WIDTH if arguments.pictures is not None else None
     # With --json the one object on standard output is the result; what is shown goes to the other.
     console = Console(highlight=False, record=arguments.pictures is not None, width=width, stderr=arguments.json)
+    if arguments.variant is not None:
+        return _rehearse(console, arguments)
     demo = Demo(console, _places(arguments), slices=arguments.slices)
     try:
         demo.show()
@@ -91,6 +94,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"worked": code == 0, "data": str(demo.places.data), **demo.facts}))
     return code
+
+
+def _rehearse(console: Console, arguments: argparse.Namespace) -> int:
+    """Play nights of the story only; everything is made in a directory of its own and goes with it."""
+    with tempfile.TemporaryDirectory() as place:
+        try:
+            shown = demo_story.show(console, Path(place), demo_story.chosen(arguments.variant))
+        except StepFailed as failure:
+            console.print(f"[bold red]This did not work:[/] {failure}")
+            shown = {}
+    if arguments.json:
+        print(json.dumps({"worked": bool(shown), "story": shown}))
+    return 0 if shown else 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +163,7 @@ class Demo:
         self._move_and_look()
         self._pull_the_plug()
         self._verify()
+        self._rehearse()
 
     def _territory(self) -> None:
         self._say("A territory that does not exist", "territory/demo_territory.py")
@@ -312,6 +329,14 @@ class Demo:
         self._console.print(table)
         if found != {"instances": wanted, "bytes": found["bytes"], "missing": 0, "corrupt": 0, "unindexed": 0}:
             raise StepFailed(f"verify expected {wanted} instances and nothing wrong")
+
+    def _rehearse(self) -> None:
+        self._say(
+            "An emergency at night, from the request to the report",
+            "a clock moved by hand; telegarde demo --variant all",
+        )
+        with tempfile.TemporaryDirectory() as place:
+            self.facts["story"] = demo_story.show(self._console, Path(place), ["loire"])
         self._console.print("[bold green]All of it worked.[/]")
 
     def write_pictures(self, directory: Path) -> None:

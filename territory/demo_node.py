@@ -143,43 +143,21 @@ class DemoNode:
             raise StepFailed(f"telegarde {arguments[0]}: {done.stderr[-2000:]}") from None
         return answer
 
-    @contextmanager
-    def _association(self, sop_class: str) -> Iterator[Any]:
-        ae = AE(ae_title="DEMO")
-        ae.add_requested_context(sop_class)
-        association = ae.associate(LOOPBACK, self.dicom_port, ae_title=NODE_AET)
-        if not association.is_established:
-            raise StepFailed("the node did not accept an association")
-        try:
-            yield association
-        finally:
-            association.release()
-
     def echo(self) -> None:
         """C-ECHO."""
-        with self._association(VerificationSOPClass) as association:
+        with associated(self.dicom_port, "DEMO", VerificationSOPClass) as association:
             _expect(association.send_c_echo(), 0x0000, "C-ECHO")
 
     def find_studies(self, **keys: str) -> list[Dataset]:
         """C-FIND at STUDY level with these matching keys."""
-        identifier = Dataset()
-        identifier.QueryRetrieveLevel = "STUDY"
-        for keyword in (
-            *("PatientName", "PatientID", "StudyDate", "StudyTime", "StudyDescription", "StudyInstanceUID"),
-            *("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
-        ):
-            setattr(identifier, keyword, keys.get(keyword, ""))
-        with self._association(StudyRootQueryRetrieveInformationModelFind) as association:
-            answers = list(association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind))
-        _expect(answers[-1][0], 0x0000, "C-FIND")
-        return [found for _, found in answers[:-1]]
+        return find_studies(self.dicom_port, "DEMO", **keys)
 
     def move(self, study_instance_uid: str) -> Dataset:
         """C-MOVE a study to the workstation; return the last response's counters."""
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "STUDY"
         identifier.StudyInstanceUID = study_instance_uid
-        with self._association(StudyRootQueryRetrieveInformationModelMove) as association:
+        with associated(self.dicom_port, "DEMO", StudyRootQueryRetrieveInformationModelMove) as association:
             answers = list(
                 association.send_c_move(identifier, WORKSTATION_AET, StudyRootQueryRetrieveInformationModelMove)
             )
@@ -187,6 +165,35 @@ class DemoNode:
         _expect(status, 0x0000, "C-MOVE")
         assert isinstance(status, Dataset)
         return status
+
+
+@contextmanager
+def associated(port: int, calling_aet: str, sop_class: str) -> Iterator[Any]:
+    """Give an association of pynetdicom's with a node on the loopback."""
+    ae = AE(ae_title=calling_aet)
+    ae.add_requested_context(sop_class)
+    association = ae.associate(LOOPBACK, port, ae_title=NODE_AET)
+    if not association.is_established:
+        raise StepFailed(f"the node did not accept an association of {calling_aet}")
+    try:
+        yield association
+    finally:
+        association.release()
+
+
+def find_studies(port: int, calling_aet: str, **keys: str) -> list[Dataset]:
+    """Ask a node on the loopback for studies with these matching keys."""
+    identifier = Dataset()
+    identifier.QueryRetrieveLevel = "STUDY"
+    for keyword in (
+        *("PatientName", "PatientID", "StudyDate", "StudyTime", "StudyDescription", "StudyInstanceUID"),
+        *("ModalitiesInStudy", "NumberOfStudyRelatedSeries", "NumberOfStudyRelatedInstances"),
+    ):
+        setattr(identifier, keyword, keys.get(keyword, ""))
+    with associated(port, calling_aet, StudyRootQueryRetrieveInformationModelFind) as association:
+        answers = list(association.send_c_find(identifier, StudyRootQueryRetrieveInformationModelFind))
+    _expect(answers[-1][0], 0x0000, "C-FIND")
+    return [found for _, found in answers[:-1]]
 
 
 def _expect(status: Dataset, wanted: int, what: str) -> None:

@@ -51,12 +51,14 @@ class Interface:
             "Authorization": f"Bearer {self.token}",
             "Content-Type": content_type,
             "Accept": "application/json, application/dicom+json",
+            "Accept-Language": "fr",
         }
         return json.loads(_ask(self.port, method, path, body, headers) or b"null")
 
-    def get_bytes(self, path: str) -> bytes:
-        """Return what is at a path as it is."""
-        return _ask(self.port, "GET", path, b"", {"Authorization": f"Bearer {self.token}"})
+    def download(self, path: str, sent: Mapping[str, Any]) -> bytes:
+        """Send a JSON object; return the file that comes back."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        return _ask(self.port, "POST", path, json.dumps(sent).encode(), headers)
 
 
 def answer_link(link: str, *, is_yes: bool) -> None:

@@ -17,24 +17,30 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from pydicom import Dataset
+
 from foundation.clock import ManualClock
 from foundation.database import Database
-from oncall.directory import Directory, ReportChannel, ReportChannelKind, SiteId
+from oncall.directory import ChannelKind, Directory, LineId, ReportChannel, ReportChannelKind, SiteId
 from oncall.documents_store import publish_directory
 from oncall.engine.sql_store import SqlStore
 from oncall.roster_publication import publish_roster
+from oncall.rota.model import LineKind
 from oncall.rota.timeline import Timeline
 from oncall.spans import Span
 from territory import bootstrap, settings
-from territory.demo_node import LOOPBACK, NODE_AET, StepFailed, choose_port
+from territory.demo_node import LOOPBACK, NODE_AET, StepFailed, choose_port, find_studies
 from territory.demo_roster import FIRST_DAY, demo_roster
 from territory.demo_territory import demo_directory
+from territory.hl7_parts import Hl7Parts
+from territory.interfaces_process import hl7_ports
 from territory.launch import Launch
 from territory.listening import BACKLOG_CONNECTIONS, ListeningPort
 from territory.oncall_parts import OncallParts
 from territory.rehearsal.hospital import NAME as SENDING_APPLICATION
 from territory.rehearsal.interface import Interface
 from territory.rehearsal.telephones import Telephones
+from territory.routing_parts import RoutingParts
 from territory.worker_table import WorkerTable
 
 SITE: Final = SiteId("fontclaire")
@@ -62,13 +68,17 @@ class RehearsalNode:
 
     def __init__(self, directory: Path, start: datetime, *, report_port: int | None = None) -> None:
         self.clock = ManualClock(start)
-        self.telephones = Telephones()
+        self.telephones = Telephones(self.clock.now)
         self.directory = _directory(report_port)
-        self.dicom_port, self.web_port = choose_port(0), choose_port(0)
+        self.roster = demo_roster(self.directory)
+        self.dicom_port, self.web_port, self.hl7_port = choose_port(0), choose_port(0), choose_port(0)
+        self.scanner_port = choose_port(0)
         self._place = directory
         self._settings = _settings(directory, self, _tokens(self.directory), report_port)
         self._stack = ExitStack()
         self._oncall: OncallParts | None = None
+        self._hl7: Hl7Parts | None = None
+        self._routing: RoutingParts | None = None
 
     @property
     def oncall(self) -> OncallParts:
@@ -91,6 +101,9 @@ class RehearsalNode:
         self.telephones.start()
         self._stack.callback(self.telephones.close)
         self._stack.enter_context(_dicom(self._settings, self.dicom_port, self.clock))
+        self._hl7 = self._interfaces()
+        self._routing = RoutingParts(self._settings, worker="rehearsal", clock=self.clock)
+        self._stack.callback(self._routing.stop)
         self._oncall = OncallParts(self._settings, worker="rehearsal", clock=self.clock)
         self._oncall.start_web()
         self._stack.callback(self._oncall.close)
@@ -99,6 +112,15 @@ class RehearsalNode:
     def close(self) -> None:
         """End everything, in the other order."""
         self._stack.close()
+
+    def _interfaces(self) -> Hl7Parts:
+        ports = hl7_ports(self._settings)
+        for sock, _ in ports:
+            self._stack.callback(sock.close)
+        parts = Hl7Parts(self._settings, ports, clock=self.clock)
+        parts.start_listening()
+        self._stack.callback(parts.stop)
+        return parts
 
     def interface(self, who: str) -> Interface:
         """Return the pages as somebody sees them."""
@@ -109,9 +131,17 @@ class RehearsalNode:
         for _ in range(_SETTLED_TURNS_MAX):
             before = SqlStore(self.database).head()
             self.oncall.settle()
+            assert self._hl7 is not None, "the node is started"
+            self._hl7.drain()
             if SqlStore(self.database).head() == before:
                 return
         raise StepFailed("the node does not come to rest")
+
+    def look_at_sites(self) -> None:
+        """Ask the watched machines whether they are there; then settle."""
+        assert self._routing is not None, "the node is started"
+        self._routing.look()
+        self.settle()
 
     def pass_time(self, to: datetime) -> None:
         """Let time pass until `to` (aware), stopping wherever something is due; then settle."""
@@ -124,21 +154,36 @@ class RehearsalNode:
 
     def timeline(self) -> Timeline:
         """Return who is on duty around now."""
-        roster = demo_roster(self.directory)
         return Timeline(
-            roster, self.directory, Span(start=self.now - timedelta(days=2), end=self.now + timedelta(days=2))
+            self.roster, self.directory, Span(start=self.now - timedelta(days=2), end=self.now + timedelta(days=2))
         )
+
+    def kind_of(self, line_id: LineId) -> LineKind:
+        """Return what a line of the roster is for."""
+        return next(line.kind for line in self.roster.lines if line.line_id == line_id)
+
+    def find_studies(self, calling_aet: str, **keys: str) -> list[Dataset]:
+        """Ask the archive for studies by C-FIND, as a workstation does."""
+        return find_studies(self.dicom_port, calling_aet, **keys)
 
     def _publish(self, database: Database) -> None:
         published_at = datetime(FIRST_DAY.year, FIRST_DAY.month, FIRST_DAY.day, tzinfo=UTC)
         with database.write(durable=True) as connection:
             publish_directory(connection, self.directory, by="rehearsal", now=published_at)
-            roster = demo_roster(self.directory)
-            publish_roster(connection, roster, self.directory, by="rehearsal", now=published_at)
+            publish_roster(connection, self.roster, self.directory, by="rehearsal", now=published_at)
 
 
 def _directory(report_port: int | None) -> Directory:
-    found = demo_directory()
+    known = demo_directory()
+    # There is no mail relay here: everybody is reached by telephone, departments by their page and by HL7.
+    persons = {
+        person_id: replace(
+            person,
+            contact_methods=tuple(one for one in person.contact_methods if one.kind is not ChannelKind.EMAIL),
+        )
+        for person_id, person in known.persons.items()
+    }
+    found = replace(known, persons=persons)
     if report_port is None:
         return found
     channel = ReportChannel(kind=ReportChannelKind.HL7, address=SENDING_APPLICATION)
@@ -176,10 +221,10 @@ def _settings(
     place.mkdir(parents=True, exist_ok=True)
     (place / "access.json").write_text(json.dumps(tokens))
     (place / "gateways.json").write_text(json.dumps(node.telephones.gateways()))
-    del report_port
     peer = '[[peers]]\naet = "{aet}"\naddresses = ["127.0.0.1/32"]\nrights = [{rights}]\n{more}\n'
+    scanner = f'host = "{LOOPBACK}"\nport = {node.scanner_port}\nsite = "{SITE}"\nissuer = "{SITE.upper()}"'
     peers = (
-        (SCANNER_AET, ("store", "query", "commit", "worklist"), f'site = "{SITE}"\nissuer = "{SITE.upper()}"'),
+        (SCANNER_AET, ("store", "query", "commit", "worklist"), scanner),
         (WORKSTATION_AET, ("query", "retrieve", "workitems"), ""),
         ("TELEGARDE_CR", ("store",), 'issuer = "GIE"'),
     )
@@ -187,6 +232,15 @@ def _settings(
         peer.format(aet=aet, rights=", ".join(f'"{right}"' for right in rights), more=more)
         for aet, rights, more in peers
     )
+    destination = ""
+    if report_port is not None:
+        destination = f"""[[hl7.destinations]]
+name = "{SENDING_APPLICATION}"
+site = "{SITE}"
+host = "{LOOPBACK}"
+port = {report_port}
+sends = ["answers", "order_status"]
+"""
     text = f"""
 [archive]
 data_dir = {json.dumps(str(place / "data"))}
@@ -201,7 +255,19 @@ gateways_file = {json.dumps(str(place / "gateways.json"))}
 [oncall.web]
 port = {node.web_port}
 access_file = {json.dumps(str(place / "access.json"))}
-{listed}"""
+{listed}[[watched_sites]]
+site = "{SITE}"
+silent_after_s = 7200.0
+echo_peers = ["{SCANNER_AET}"]
+[hl7]
+host = "{LOOPBACK}"
+port = {node.hl7_port}
+[[hl7.senders]]
+application = "{SENDING_APPLICATION}"
+site = "{SITE}"
+issuer = "{SITE.upper()}"
+addresses = ["127.0.0.1/32"]
+{destination}"""
     (place / "telegarde.toml").write_text(text)
     return settings.load(place / "telegarde.toml", environment={})
 

@@ -14,8 +14,8 @@ import datetime
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,12 +23,12 @@ from typing import Any, Final
 from pydicom import Dataset, dcmread
 from pydicom.uid import generate_uid
 from pynetdicom import AE
-from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityWorklistInformationFind
+from pynetdicom.sop_class import ModalityPerformedProcedureStep, ModalityWorklistInformationFind, Verification
 
 from benchmarks.studies import write_ct_study
 from benchmarks.territory_cast import Hospital, Patient
 from pacs.scu.send import send
-from territory.demo_node import LOOPBACK, NODE_AET, StepFailed
+from territory.demo_node import LOOPBACK, NODE_AET, StepFailed, associated
 
 PHASES: Final = ("Sans injection", "Angio TSA arteriel", "Perfusion")
 """What the scanner's series are called, in order."""
@@ -65,6 +65,23 @@ class Scanner:
         self.aet = aet
         self._port = port
         self._directory = directory
+        self._listening: Any = None
+
+    def plug(self, port: int) -> None:
+        """Answer C-ECHO on a port, as a machine does that the network reaches."""
+        ae = AE(ae_title=self.aet)
+        ae.add_supported_context(Verification)
+        self._listening = ae.start_server((LOOPBACK, port), block=False)
+
+    def close(self) -> None:
+        """End what `plug` began."""
+        self.unplug()
+
+    def unplug(self) -> None:
+        """Be out of reach."""
+        if self._listening is not None:
+            self._listening.shutdown()
+            self._listening = None
 
     def worklist(self, **keys: str) -> list[Dataset]:
         """Return the items that the node gives to this scanner, by DCMTK's findscu where it is, else pynetdicom."""
@@ -152,17 +169,8 @@ class Scanner:
         _expect(answers[-1][0], "C-FIND of the worklist")
         return [found for _, found in answers[:-1] if found is not None]
 
-    @contextmanager
-    def _association(self, sop_class: str) -> Iterator[Any]:
-        ae = AE(ae_title=self.aet)
-        ae.add_requested_context(sop_class)
-        association = ae.associate(LOOPBACK, self._port, ae_title=NODE_AET)
-        if not association.is_established:
-            raise StepFailed(f"the node did not accept an association of {self.aet}")
-        try:
-            yield association
-        finally:
-            association.release()
+    def _association(self, sop_class: str) -> AbstractContextManager[Any]:
+        return associated(self._port, self.aet, sop_class)
 
 
 _STEP_KEYS: Final = (

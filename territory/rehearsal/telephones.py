@@ -8,7 +8,9 @@ Invariant: a message that was taken is kept once, whatever the node sends again.
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
@@ -22,6 +24,7 @@ class Text:
     key: str
     to: str
     text: str
+    at: datetime
 
     @property
     def link(self) -> str:
@@ -31,9 +34,10 @@ class Text:
 
 
 class Telephones:
-    """Every telephone of the territory."""
+    """Every telephone of the territory; they show the time that `now` says."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
         self._lock = threading.Lock()
         self._texts: dict[str, Text] = {}
         self._server = ThreadingHTTPServer((LOOPBACK, 0), _handler(self))
@@ -56,10 +60,10 @@ class Telephones:
         kinds = ("sms", "voice")
         return {"gateways": [{"kind": kind, "url": url, "body": body, "is_repeatable": True} for kind in kinds]}
 
-    def take(self, text: Text) -> None:
+    def take(self, key: str, to: str, text: str) -> None:
         """Keep a message; again under its key it changes nothing."""
         with self._lock:
-            self._texts.setdefault(text.key, text)
+            self._texts.setdefault(key, Text(key=key, to=to, text=text, at=self._now()))
 
     def texts(self, number: str = "") -> list[Text]:
         """Return what a telephone has got, oldest first; of every telephone without a number."""
@@ -72,7 +76,7 @@ def _handler(telephones: Telephones) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", "0"))
             sent = json.loads(self.rfile.read(length))
-            telephones.take(Text(key=sent["key"], to=sent["to"], text=sent["text"]))
+            telephones.take(sent["key"], sent["to"], sent["text"])
             answer = json.dumps({"id": sent["key"]}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
