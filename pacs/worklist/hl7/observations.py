@@ -11,6 +11,7 @@ HL7 2.5.1 7.4.2 (OBX); ANS volet Téléradiologie, HEAD e13d37a (OBX-3, OBX-4); 
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,17 +38,17 @@ _SCHEMES: Final = frozenset({codes.TLR_OBSERVATIONS, codes.EMERGENCY_OBSERVATION
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observations:
-    """The observations of one order group."""
+    """The observations of one order group, by their codes (OBX-3.1)."""
 
-    found: tuple[Segment, ...]
+    by_code: Mapping[str, Sequence[Segment]]
 
     def first(self, code: str) -> Segment | None:
         """Return the first observation of a code."""
-        return next((one for one in self.found if one.text(3, 1) == code), None)
+        return next(iter(self.every(code)), None)
 
-    def every(self, code: str) -> tuple[Segment, ...]:
+    def every(self, code: str) -> Sequence[Segment]:
         """Return all observations of a code."""
-        return tuple(one for one in self.found if one.text(3, 1) == code)
+        return self.by_code.get(code, ())
 
     def text(self, code: str) -> str:
         """Return an observation's value as text (the code of a coded one); '' when there is none."""
@@ -127,8 +128,11 @@ class Observations:
 def read_observations(group: OrderGroup) -> Observations:
     """Return the observations of an order group."""
     found = [obx for obx, _ in group.observations()][:OBSERVATIONS_MAX]
-    kept = (one for one in found if one.text(11) not in _GONE and one.text(3, 3) in _SCHEMES)
-    return Observations(found=tuple(kept))
+    by_code: dict[str, list[Segment]] = {}
+    for one in found:
+        if one.text(11) not in _GONE and one.text(3, 3) in _SCHEMES:
+            by_code.setdefault(one.text(3, 1), []).append(one)
+    return Observations(by_code=by_code)
 
 
 def code_of(segment: Segment, field: int) -> Code:

@@ -53,7 +53,9 @@ class Segment:
     def text(self, field: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1) -> str:
         """Return one value, unescaped and without spaces around it; '' when it is missing or null."""
         raw = self.raw(field, component, subcomponent, repetition=repetition)
-        return "" if raw == NULL else self.escapes.undone(raw).strip()
+        if not raw or raw == NULL:
+            return ""
+        return self.escapes.undone(raw).strip()
 
     def raw(self, field: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1) -> str:
         """Return one value as it was written; '' when it is missing."""
@@ -102,10 +104,12 @@ class Escapes:
 
     def undone(self, raw: str) -> str:
         """Return a text with its escape sequences replaced; line breaks of formatted text become newlines."""
-        separators = self.message.separators
-        # The library's order: segment, field, repetition, component, subcomponent.
-        delimiters = f"{separators[1]}{separators[3]}{separators[2]}{self.message.esc}{separators[4]}"
-        text = unescaped(raw, delimiters)
+        text = raw
+        if self.message.esc in raw:
+            separators = self.message.separators
+            # The library's order: segment, field, repetition, component, subcomponent.
+            delimiters = f"{separators[1]}{separators[3]}{separators[2]}{self.message.esc}{separators[4]}"
+            text = unescaped(raw, delimiters)
         return text if text.isprintable() else text.translate(_CONTROL)
 
 
