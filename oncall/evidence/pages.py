@@ -21,6 +21,7 @@ from oncall.evidence.pdf_file import ATTACHMENT, KEYWORD, sealed
 from oncall.evidence.sections import NONE_RECORDED
 from oncall.evidence.texts import field_label, text, word
 from oncall.language import Language
+from oncall.protocol.payload import asked_in_words
 from oncall.report.content import Chapter
 from oncall.report.signing import Signer
 from oncall.report_documents.person_name import displayed
@@ -406,6 +407,8 @@ class _Shown:
     def _value(self, key: str, value: Any) -> str:
         if isinstance(value, bool):
             return self._say("yes" if value else "no")
+        if key == "protocol" and isinstance(value, dict):
+            return asked_in_words(value)
         if key.endswith("_at") and isinstance(value, str):
             return self._at(value)
         if isinstance(value, str):

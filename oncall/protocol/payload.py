@@ -7,7 +7,7 @@ is read as a protocol in words.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from oncall.case.event import Event
@@ -15,6 +15,7 @@ from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.directory import PersonId
 from oncall.language import Language
+from oncall.protocol import wording
 from oncall.protocol.documents import (
     code_to_json,
     contrast_to_json,
@@ -28,6 +29,8 @@ from oncall.strict_json import Record, Value
 
 SENT: Final = frozenset({EventType.PROTOCOL_SENT, EventType.PROTOCOL_SUPERSEDED})
 """Events that put a version of the protocol in force."""
+
+_ANY_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 _OPTIONAL: Final = (
     "title", "modality", "language", "library_version", "codes", "phases", "contrast", "preparation", "instructions",
@@ -71,6 +74,18 @@ def protocol_in_force(case: Case) -> SentProtocol | None:
     """
     protocol = case.protocol
     return None if protocol.sent_at is None or not protocol.said else _sent(protocol.said, protocol.sent_at)
+
+
+def asked_in_words(asked: Mapping[str, Any]) -> str:
+    """Return what the payload key ``protocol`` asks, in the protocol's own language, as one line.
+
+    Raises
+    ------
+    oncall.strict_json.DocumentInvalid
+        If it is damaged.
+    """
+    sent = _sent({"version": 0, "protocol": asked}, _ANY_TIME)
+    return " / ".join((wording.title_of(sent), *wording.lines(sent)))
 
 
 def _sent(payload: Mapping[str, Any], sent_at: datetime) -> SentProtocol:

@@ -15,7 +15,7 @@ from oncall.protocol import commands
 from oncall.protocol.cautions import Caution
 from oncall.protocol.commands import Signature, SignatureNeeded
 from oncall.protocol.comparison import Deviation, DeviationKind
-from oncall.protocol.payload import protocol_in_force, sent_in
+from oncall.protocol.payload import asked_in_words, protocol_in_force, sent_in
 from tests.unit.oncall.case.cases import ANNE, BRUNO, Story, after, at, numbered_ids
 from tests.unit.oncall.protocol.protocols import protocol, sent
 
@@ -160,3 +160,9 @@ def test_a_protocol_goes_with_its_request_to_the_case_that_has_the_study() -> No
     assert study_case.case.protocol.state is ProtocolState.ACKNOWLEDGED
     assert study_case.case.request.answered_at == after(4)
     assert study_case.log.events(CaseId("study"))[-2].fact.payload["channel"] == matching.CARRIED
+
+
+def test_what_was_asked_is_told_in_a_line_for_the_evidence() -> None:
+    said = told().case.protocol.said["protocol"]
+    assert asked_in_words(said).startswith("Acute abdomen / 1. Abdomen and pelvis, portal venous; start at 75 s")
+    assert asked_in_words({"language": "fr"}) == "Protocole rédigé par le radiologue"
