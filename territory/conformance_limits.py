@@ -47,7 +47,7 @@ _OWN_ABORTS: Final[Mapping[str, str]] = {
     "no_progress": "A C-STORE data set brought less than the progress limit (Annex C) within `idle_s`",
     "identifier_too_long": "The data set of a request other than C-STORE is longer than its limit (Annex C)",
     "request_during_operation": "Another request came while one was being answered, though no asynchronous operations "
-    "were negotiated (C-CANCEL excepted, and C-STORE, C-ECHO and N-ACTION crossing a request of the node)",
+    "were negotiated (C-CANCEL excepted, and, crossing a request of the node, everything but queries and retrieves)",
     "response_without_request": "A response came that the node did not ask for",
     "node_stopping": "The node is being stopped; the message in hand has been answered",
 }

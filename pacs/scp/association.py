@@ -48,9 +48,9 @@ from pacs.upper_layer.negotiation import negotiate
 
 # Longest data set of a request that is not C-STORE: a storage commitment of 100,000 instances is 13 MB.
 IDENTIFIER_BYTES_MAX: Final = 16 * 1024 * 1024
-# What a peer may ask while it owes us a response: their services look at nothing but the request, and none of them
-# begins a request of ours unless `is_quiet`.
-_CROSSING_REQUESTS: Final = frozenset({CommandField.C_STORE_RQ, CommandField.C_ECHO_RQ, CommandField.N_ACTION_RQ})
+# What a peer may not ask while it owes us a response: these begin requests of ours, or watch for a C-CANCEL. The other
+# services look at nothing but the request, and begin none unless `is_quiet`: a scanner may end its step just then.
+_NEVER_CROSSING: Final = frozenset({CommandField.C_FIND_RQ, CommandField.C_MOVE_RQ, CommandField.C_GET_RQ})
 # A fragment of which at least so much is still to come is received where it is to stay; of smaller ones several are
 # received at a time and copied.
 DIRECT_BYTES_MIN: Final = 32_768
@@ -176,7 +176,7 @@ class AcceptedAssociation:
                     if event.command.has_dataset:
                         self._gather()
                     return event.command
-                if event.command.command_field not in _CROSSING_REQUESTS:
+                if event.command.command_field in _NEVER_CROSSING:
                     self._abort("request_during_operation")
                 self._serve(event)
                 continue

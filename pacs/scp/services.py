@@ -82,8 +82,8 @@ class Association(Protocol):
     def request(self, context_id: int, command: bytes, dataset: Buffer) -> Command:
         """Send a request of our own (C-GET's C-STORE, N-EVENT-REPORT) and wait for its response.
 
-        A C-CANCEL-RQ that arrives meanwhile is remembered for `is_cancelled`; a C-STORE, C-ECHO or N-ACTION that
-        crosses ours is served, because each side may have one operation outstanding (PS3.7 D.3.3.3).
+        A C-CANCEL-RQ that arrives meanwhile is remembered for `is_cancelled`; any request but a query or a retrieve
+        that crosses ours is served, because each side may have one operation outstanding (PS3.7 D.3.3.3).
         """
 
     def is_quiet(self, wait_s: float) -> bool:

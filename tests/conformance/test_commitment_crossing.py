@@ -14,26 +14,28 @@ from pydicom import dcmread
 from benchmarks.studies import write_ct_study
 from pacs.archive.file_meta import IMPLEMENTATION_CLASS_UID
 from pacs.scp.commitment_messages import STORAGE_COMMITMENT_INSTANCE
-from pacs.scp.presentation import STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
+from pacs.scp.presentation import MPPS, STORAGE_COMMITMENT_PUSH_MODEL, VERIFICATION
 from pacs.upper_layer.associate import AssociateRequest, PresentationContextProposal, UserInformation
 from pacs.upper_layer.connection import Role, UpperLayer
 from pacs.upper_layer.dimse import NO_DATA_SET, Command, CommandField, encode_command, response, store_request
 from pacs.upper_layer.events import AssociateAccepted, CommandReceived, DataFragment, Event
 from tests.harness.configured_node import ConfiguredNode
 from tests.harness.peers import LOOPBACK, wait_until
+from tests.harness.performed_steps import MPPS_UID, created, ended, written
 from tests.harness.stepwise import dataset_bytes
 from tests.unit.scp.test_commitment import asked, encoded
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
-COMMIT, STORE, ECHO = 1, 3, 5
+COMMIT, STORE, ECHO, STEP = 1, 3, 5, 7
 WAIT_S_MAX = 30.0
 TOML = f"""
 [[peers]]
 aet = "CT1"
 addresses = ["{LOOPBACK}"]
-rights = ["store", "commit"]
+rights = ["store", "commit", "worklist"]
 issuer = "NORTH"
+site = "north"
 """
 
 
@@ -50,7 +52,7 @@ class Peer:
         self._upper = UpperLayer(Role.REQUESTOR)
         self._events: deque[Event] = deque()
         self._socket = socket.create_connection((LOOPBACK, node.port), timeout=WAIT_S_MAX)
-        proposed = {COMMIT: STORAGE_COMMITMENT_PUSH_MODEL, STORE: CT, ECHO: VERIFICATION}
+        proposed = {COMMIT: STORAGE_COMMITMENT_PUSH_MODEL, STORE: CT, ECHO: VERIFICATION, STEP: MPPS}
         request = AssociateRequest(
             called_ae_title=node.ae_title,
             calling_ae_title="CT1",
@@ -143,6 +145,36 @@ def test_what_a_peer_asks_before_it_answers_our_report_is_served(peer: Peer, tmp
 
     assert (stored.command_field, stored.status) == (CommandField.C_STORE_RSP, 0x0000)
     assert (echoed.command_field, echoed.status) == (CommandField.C_ECHO_RSP, 0x0000)
+    assert peer.next_command().command_field == CommandField.C_ECHO_RSP
+
+
+def test_a_scanner_that_ends_its_step_before_it_answers_our_report_is_heard(peer: Peer) -> None:
+    peer.ask_for_commitment("2.25.555", "2.25.31")
+    report = peer.next_report()
+    create = encode_command(
+        affected_sop_class_uid=MPPS,
+        command_field=CommandField.N_CREATE_RQ,
+        message_id=2,
+        data_set_type=1,
+        affected_sop_instance_uid=MPPS_UID,
+    )
+    change = encode_command(
+        requested_sop_class_uid=MPPS,
+        command_field=CommandField.N_SET_RQ,
+        message_id=3,
+        data_set_type=1,
+        requested_sop_instance_uid=MPPS_UID,
+    )
+
+    peer.send(STEP, create, written(created(None)))
+    begun = peer.next_command()
+    peer.send(STEP, change, written(ended()))
+    done = peer.next_command()
+    peer.send(COMMIT, response(report, 0x0000))
+    peer.send(ECHO, echo_request())
+
+    assert (begun.command_field, begun.status) == (CommandField.N_CREATE_RSP, 0x0000)
+    assert (done.command_field, done.status) == (CommandField.N_SET_RSP, 0x0000)
     assert peer.next_command().command_field == CommandField.C_ECHO_RSP
 
 
