@@ -9,7 +9,7 @@ from sqlalchemy import delete
 from foundation.clock import ManualClock
 from foundation.database import Database
 from pacs.archive.schema import instance
-from pacs.routing import destinations
+from pacs.routing import destinations, queue
 from pacs.routing.consignment import INTERRUPTED, Consignment
 from pacs.routing.destinations import DestinationStatus
 from pacs.routing.model import DestinationPolicy, ItemState, RouteRule
@@ -272,3 +272,53 @@ def test_stopping_leaves_what_is_unsent_in_the_queue(archive: Archive) -> None:
     assert [(item.state, item.sent) for item in items_of(archive.database)] == [
         (ItemState.QUEUED, 2), (ItemState.QUEUED, 0),
     ]  # fmt: skip
+
+
+def test_two_workers_on_one_database_send_each_instance_once(archive: Archive) -> None:
+    first, second = ScriptedSender(), ScriptedSender()
+    workers = [
+        make_worker(archive, {"away": first}, worker="w1"),
+        make_worker(archive, {"away": second}, worker="w2"),
+    ]
+    uids = [uid for number in range(8) for uid in keep_study(archive, number, images=4).uids]
+    for worker in workers:
+        worker.step()
+    for worker in workers:
+        worker.drain()
+
+    assert sorted(first.taken + second.taken) == sorted(uids)
+    assert {item.state for item in items_of(archive.database)} == {ItemState.SENT}
+
+
+def test_a_study_that_takes_longer_than_a_lease_is_not_taken_for_interrupted(archive: Archive) -> None:
+    clock, sender = ManualClock(START), ScriptedSender()
+    worker = make_worker(archive, {"away": sender}, clock=clock, policies=[ONE_AT_A_TIME])
+
+    def take_a_minute(uid: str) -> None:
+        later(clock, seconds=queue.LEASE_S / 2)
+        worker.step()
+
+    sender.on_instance = take_a_minute
+    keep_study(archive, images=6)
+    worker.drain()
+
+    item = item_of(archive.database)
+    assert (item.state, item.sent, item.attempts) == (ItemState.SENT, 6, 1)
+    assert len(sender.taken) == 6
+
+
+def test_a_destination_that_is_paused_gets_no_more_than_what_is_in_hand(archive: Archive) -> None:
+    clock, sender = ManualClock(START), ScriptedSender()
+    worker = make_worker(archive, {"away": sender}, clock=clock)
+
+    def pause_at_the_second(uid: str) -> None:
+        later(clock, seconds=2)
+        if uid.endswith(".1"):
+            pause_at_once(archive.database)
+
+    sender.on_instance = pause_at_the_second
+    keep_study(archive, images=5)
+    worker.drain()
+
+    item = item_of(archive.database)
+    assert (len(sender.taken), item.state, item.sent) == (2, ItemState.QUEUED, 2)
