@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from foundation.instants import instant_of_us, microseconds
 from pacs.worklist.hl7.acknowledgement import Answers
@@ -29,6 +29,11 @@ FORGOTTEN_AT_ONCE_MAX: Final = 500
 
 STRANGERS_KEPT_MAX: Final = 1000
 """Dead letters of strangers that are kept; whoever can reach the port must not fill the disk."""
+
+# Made once: SQLAlchemy takes longer to make a statement than SQLite to answer it.
+_WITH_KEYS: Final = select(table).where(table.c.sender_control_key.in_(bindparam("keys", expanding=True)))
+_LAST: Final = select(func.max(table.c.number))
+_KEEP: Final = insert(table)
 
 
 class ReceivedState(StrEnum):
@@ -83,7 +88,7 @@ class Keeping:
 def with_keys(connection: Connection, sender_control_keys: Iterable[str]) -> list[Kept]:
     """Return every message of these senders and control ids."""
     keys = sorted(set(sender_control_keys))
-    return [_kept(row) for row in connection.execute(select(table).where(table.c.sender_control_key.in_(keys)))]
+    return [_kept(row) for row in connection.execute(_WITH_KEYS, {"keys": keys})]
 
 
 def find(connection: Connection, message_id: str) -> Kept | None:
@@ -96,10 +101,9 @@ def keep(connection: Connection, keepings: Sequence[Keeping], now: datetime) -> 
     """Insert messages, in their order."""
     if not keepings:
         return
-    last = connection.execute(select(func.max(table.c.number))).scalar_one_or_none() or 0
+    last = connection.execute(_LAST).scalar_one_or_none() or 0
     connection.execute(
-        insert(table),
-        [_row(keeping, number, now) for number, keeping in enumerate(keepings, start=int(last) + 1)],
+        _KEEP, [_row(keeping, number, now) for number, keeping in enumerate(keepings, start=int(last) + 1)]
     )
 
 
