@@ -221,6 +221,10 @@ def calling_networks(peer: Peer) -> tuple[Network, ...]:
 def with_secrets(settings: Settings, environment: Mapping[str, str], problems: list[Problem]) -> Settings:
     """Return the settings with their secrets read; append what is wrong to `problems`."""
     archive, tls, email = settings.archive, settings.dicom.tls, settings.oncall.email
+    for position, destination in enumerate(settings.destinations, start=1):
+        for name, file in (("password_file", destination.password_file), ("token_file", destination.token_file)):
+            # Read again by the process that sends; here only so that what is wrong is said at once.
+            _secret(file, "", {}, key=f"destinations[{position}].{name}", problems=problems)
     return dataclasses.replace(
         settings,
         database_password=_secret(

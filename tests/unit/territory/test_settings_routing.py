@@ -52,7 +52,7 @@ def problems(*tables: tuple[str, dict[str, object]]) -> list[str]:
         ({"name": "lookalike", "url": "http://localhost.example.org/dicom-web"}, "url"),
         ({"name": "nameless", "url": "https://"}, "url"),
         ({"name": "half", "url": "https://pacs.example.org", "username": "me"}, "username"),
-        ({"name": "pointless", "aet": "CHU", "token_file": "/etc/token"}, "token_file"),
+        ({"name": "pointless", "aet": "CHU", "ca_file": "/etc/ca.crt"}, "ca_file"),
         ({"name": "with space", "aet": "CHU"}, "name"),
         ({"name": "slow", "aet": "CHU", "bandwidth_bytes_per_s": 10}, "bandwidth_bytes_per_s"),
     ],
@@ -114,7 +114,10 @@ def test_the_secrets_of_a_web_destination_come_from_files_and_are_not_shown(tmp_
     assert service.authorization == "Bearer very-secret"
     assert "very-secret" not in repr(service)
 
-    for key in ("token_file", "ca_file"):
-        (broken,) = read(("destinations", {**WEB, key: str(missing)})).destinations
-        with pytest.raises(Refused, match=f"destination web: {key}"):
-            web_service(broken)
+    assert problems(("destinations", {**WEB, "token_file": str(missing)})) == ["destinations[1].token_file"]
+    (broken,) = read(("destinations", {**WEB, "ca_file": str(missing)})).destinations
+    with pytest.raises(Refused, match="destination web: ca_file"):
+        web_service(broken)
+    token.unlink()
+    with pytest.raises(Refused, match="destination web: token_file"):
+        web_service(found)
