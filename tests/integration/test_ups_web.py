@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from oncall.directory import SiteId
 from pacs.archive.query_values import Item
 from pacs.worklist.attribute_list import to_json
 from pacs.worklist.ups import attributes as tag
+from pacs.worklist.ups import store
 from territory.oncall_web.access import Access, Holder, May
 from tests.harness.oncall_web import SITES, Web, demo_in_force, served
 from tests.harness.workitems import discontinued, new_step, performed
@@ -208,6 +210,18 @@ def test_an_unknown_work_item_is_not_found_and_a_taken_uid_is_a_conflict(client:
     assert client.ask("GET", "/workitems/1.2.3.99").status_code == 404
     assert client.change("1.2.3.99", "IN PROGRESS").status_code == 404
     assert client.ask("POST", f"/workitems?workitem={uid}", [new_step()]).status_code == 409
+
+
+def test_what_was_here_and_has_been_removed_is_gone(web: Web, client: Client) -> None:
+    uid = client.create()
+    client.ask("POST", f"/workitems/{uid}/cancelrequest")
+
+    with web.database.write(durable=True) as connection:
+        store.purge(connection, web.clock.now() + store.FINAL_KEPT_FOR + timedelta(minutes=1))
+
+    assert client.ask("GET", f"/workitems/{uid}").status_code == 410
+    assert client.change(uid, "IN PROGRESS").status_code == 410
+    assert client.ask("POST", f"/workitems?{uid}", [new_step()]).status_code == 409
 
 
 # Searching
