@@ -74,6 +74,7 @@ class Telephones:
 def _handler(telephones: Telephones) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            """Take one message, and say under which id."""
             length = int(self.headers.get("Content-Length", "0"))
             sent = json.loads(self.rfile.read(length))
             telephones.take(sent["key"], sent["to"], sent["text"])
