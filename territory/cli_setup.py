@@ -12,7 +12,10 @@ from territory.settings_model import CONFIGURATION_NAME
 
 _EXAMPLE: Final = Path(settings.__file__).with_name("telegarde.example.toml")
 # Tables of the example that name things only the operator knows.
-_LEFT_TO_THE_OPERATOR: Final = ("[dicom.tls]", "[[peers]]")
+_LEFT_TO_THE_OPERATOR: Final = (
+    "[dicom.tls]", "[[peers]]", "[[destinations]]", "[[routes]]", "[[watched_sites]]", "[hl7]", "[[hl7.senders]]",
+    "[[hl7.destinations]]",
+)  # fmt: skip
 
 
 class AlreadyThere(Refused):
