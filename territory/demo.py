@@ -55,7 +55,7 @@ _PARALLEL: Final = 4
 _PLUG_AFTER: Final = 0.2
 _PICTURE_COLUMNS: Final = 44
 _PNG_PIXELS: Final = 256
-_PICTURE_WIDTH: Final = 100
+_PICTURE_WIDTH: Final = 118
 _DEMO_DIRECTORY: Final = Path(".data")
 
 
@@ -104,6 +104,8 @@ def _rehearse(console: Console, arguments: argparse.Namespace) -> int:
         except StepFailed as failure:
             console.print(f"[bold red]This did not work:[/] {failure}")
             shown = {}
+    if arguments.pictures is not None and shown:
+        _write_svg(console, arguments.pictures / "story.svg", title=f"telegarde demo --variant {arguments.variant}")
     if arguments.json:
         print(json.dumps({"worked": bool(shown), "story": shown}))
     return 0 if shown else 1
@@ -341,9 +343,7 @@ class Demo:
 
     def write_pictures(self, directory: Path) -> None:
         """Write what was shown as ``demo.svg`` and the retrieved slices, side by side, as ``slices.png``."""
-        # Without the web fonts that rich names: a picture must not fetch anything.
-        svg = re.sub(r"@font-face \{.*?\}", "", self._console.export_svg(title="make demo"), flags=re.DOTALL)
-        (directory / "demo.svg").write_text(svg)
+        _write_svg(self._console, directory / "demo.svg", title="make demo")
         slices = [shrunk(grey_levels(ds), rows=_PNG_PIXELS, columns=_PNG_PIXELS) for ds in self._retrieved]
         write_png(directory / "slices.png", np.hstack(slices))
 
@@ -387,6 +387,11 @@ class Plug:
         if now.done >= now.instances * _PLUG_AFTER and not self._is_pulled:
             self._is_pulled = True
             self._node.pull_the_plug()
+
+
+def _write_svg(console: Console, path: Path, *, title: str) -> None:
+    """Write what was printed as a picture, without the web fonts that rich names: it must not fetch anything."""
+    path.write_text(re.sub(r"@font-face \{.*?\}", "", console.export_svg(title=title), flags=re.DOTALL))
 
 
 def _rates(report: SendReport) -> str:
