@@ -70,6 +70,18 @@ def append(connection: Connection, topic: str, payload: Mapping[str, Any], *, cr
     connection.execute(_APPEND, {"topic": topic, "payload": text, "created_at_s": created_at_s})
 
 
+def append_all(
+    connection: Connection, topic: str, payloads: Sequence[Mapping[str, Any]], *, created_at_s: float
+) -> None:
+    """Append several facts of one topic, in their order, inside the caller's write transaction."""
+    if payloads:
+        rows = [
+            {"topic": topic, "payload": json.dumps(one, separators=(",", ":")), "created_at_s": created_at_s}
+            for one in payloads
+        ]
+        connection.execute(insert(outbox), rows)
+
+
 def read_after(
     connection: Connection,
     event_id: int,

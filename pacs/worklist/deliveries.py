@@ -6,7 +6,7 @@ Invariants: a version is told once for each console, however often it asks and w
 never held back or failed because this could not be written: the next one tells it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -87,8 +87,7 @@ class Deliveries:
             # Again: another worker may have told it to the same console meanwhile.
             known = _known_versions(connection, calling_aet, given)
             new = [one for one in given if known.get(one.order_id, 0) < one.protocol_version]
-            for one in new:
-                _write(connection, calling_aet, one, now, is_known=one.order_id in known)
+            _write(connection, calling_aet, new, known, now)
         return len(new)
 
 
@@ -121,20 +120,35 @@ def _known_versions(connection: Connection, calling_aet: str, given: Sequence[Gi
     return known
 
 
-def _write(connection: Connection, calling_aet: str, given: Given, now: datetime, *, is_known: bool) -> None:
-    values = {"protocol_version": given.protocol_version, "delivered_at_us": microseconds(now)}
-    if is_known:
-        connection.execute(
-            update(worklist_delivery)
-            .where(worklist_delivery.c.order_id == given.order_id, worklist_delivery.c.calling_aet == calling_aet)
-            .values(**values)
-        )
-    else:
-        connection.execute(insert(worklist_delivery).values(order_id=given.order_id, calling_aet=calling_aet, **values))
-    payload = {
-        "order_id": given.order_id,
-        "site_id": given.site_id,
-        "protocol_version": given.protocol_version,
-        "calling_aet": calling_aet,
-    }
-    outbox.append(connection, TOPIC_WORKLIST_DELIVERED, payload, created_at_s=now.timestamp())
+def _write(
+    connection: Connection, calling_aet: str, given: Sequence[Given], known: Mapping[str, int], now: datetime
+) -> None:
+    """Write rows and facts, each kind in one statement: a console's first list may bring hundreds."""
+    rows = [
+        {
+            "order_id": one.order_id,
+            "calling_aet": calling_aet,
+            "protocol_version": one.protocol_version,
+            "delivered_at_us": microseconds(now),
+        }
+        for one in given
+    ]
+    for row in rows:
+        if row["order_id"] in known:
+            connection.execute(
+                update(worklist_delivery)
+                .where(worklist_delivery.c.order_id == row["order_id"], worklist_delivery.c.calling_aet == calling_aet)
+                .values(protocol_version=row["protocol_version"], delivered_at_us=row["delivered_at_us"])
+            )
+    if new := [row for row in rows if row["order_id"] not in known]:
+        connection.execute(insert(worklist_delivery), new)
+    payloads = [
+        {
+            "order_id": one.order_id,
+            "site_id": one.site_id,
+            "protocol_version": one.protocol_version,
+            "calling_aet": calling_aet,
+        }
+        for one in given
+    ]
+    outbox.append_all(connection, TOPIC_WORKLIST_DELIVERED, payloads, created_at_s=now.timestamp())

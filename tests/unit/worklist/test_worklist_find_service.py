@@ -448,6 +448,20 @@ def test_two_workers_that_give_the_same_at_once_tell_it_once(database: Database)
     assert deliveries(database) == [("roanne", 1, ROANNE_CONSOLE)]
 
 
+def test_a_first_list_tells_every_order_in_the_order_of_the_list(database: Database) -> None:
+    place_all(database, [order(number) for number in range(12)])
+    with database.write(durable=True) as connection:
+        for number in range(12):
+            orders.set_protocol(connection, order(number).order_id, STROKE_PROTOCOL, NOW)
+    with statements(database) as seen:
+        listed = [order(int(number)).order_id for number in placers(ask(service_of(database), asked()))]
+    with database.read() as connection:
+        events = outbox.read_after(connection, 0, topics=[TOPIC_WORKLIST_DELIVERED])
+    assert [one.payload["order_id"] for one in events] == listed
+    # One statement for all rows, one for all facts.
+    assert len([one for one in seen if one.startswith("INSERT")]) == 2
+
+
 def test_an_answer_without_the_protocol_is_no_delivery_of_it(database: Database) -> None:
     place_all(database, [order(1)])
     with_protocol(database, 1)
