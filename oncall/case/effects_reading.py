@@ -223,6 +223,11 @@ def _identified(case: "Case", event: Event) -> Changes:
         changes = {"patient_key": key, "former_patient_keys": (*identity.former_patient_keys, *former)}
     if event.type == E.IDENTITY_CORRECTED:
         changes["blocked_since"] = None
+        known = changes.get("former_patient_keys", identity.former_patient_keys)
+        settled = event.fact.payload.get("former_patient_key")
+        if settled and settled != key and settled not in known:
+            # Somebody settled that images of this key are this patient's.
+            changes["former_patient_keys"] = (*known, settled)
     return changes
 
 

@@ -168,7 +168,20 @@ class Batch:
         names = ("study_instance_uid", "study_pks")
         for unclaimed in self._unclaimed_of_uid(str(event.payload.get("study_instance_uid") or "")):
             self._unclaimed[unclaimed.study] = replace(unclaimed, is_in_two_patients=True)
-        self._note(event, E.IDENTITY_IN_TWO_PATIENTS, {name: event.payload.get(name) for name in names})
+        patients = self._patients_of(event)
+        self._note(
+            event,
+            E.IDENTITY_IN_TWO_PATIENTS,
+            {name: event.payload.get(name) for name in names},
+            unless=lambda case: (
+                "" not in patients and patients <= {case.patient_key, *case.identity.former_patient_keys}
+            ),
+        )
+
+    def _patients_of(self, event: OutboxEvent) -> frozenset[str]:
+        """Return the keys of the patients whose a shared UID is; '' for one that nobody knows any more."""
+        study = StudyKey("", str(event.payload.get("study_instance_uid") or ""))
+        return frozenset(self._intake.describe(study, pk).patient_key for pk in event.payload.get("study_pks") or (0,))
 
     def take_evidence(self, event: OutboxEvent) -> list[int]:
         """Note on the cases of the studies what says that they are complete; return the event if it is not usable."""
@@ -201,10 +214,16 @@ class Batch:
             look_again_at={case_id: at for case_id, at in looks.items() if at is not None},
         )
 
-    def _note(self, event: OutboxEvent, kind: E, payload: Mapping[str, Any]) -> None:
+    def _note(
+        self,
+        event: OutboxEvent,
+        kind: E,
+        payload: Mapping[str, Any],
+        unless: Callable[[Case], bool] = lambda _: False,
+    ) -> None:
         for case_id in self._linked_by_uid([str(payload.get("study_instance_uid") or "")]):
             case = self._case(case_id)
-            if event.event_id > case.images.noted_event_id:
+            if event.event_id > case.images.noted_event_id and not unless(case):
                 context = self._context(event.event_id)
                 self._add(case, commands.say(case, context, kind, **payload, outbox_event_id=event.event_id))
 

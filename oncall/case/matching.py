@@ -431,6 +431,9 @@ def move_study(
         reason=reason,
     )
     taken = [linked]
+    if patient_settled and source.patient_key and target.patient_key not in {"", source.patient_key}:
+        settled = {"patient_key": target.patient_key, "former_patient_key": source.patient_key, "reason": reason}
+        taken.append(context.fact(E.IDENTITY_CORRECTED, **settled))
     if source.images.state is ImagesState.COMPLETE and target.images.state is not ImagesState.COMPLETE:
         taken.append(_carried_clock(source, target, context))
     elif target.images.state is ImagesState.NONE:

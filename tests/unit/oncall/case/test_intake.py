@@ -14,6 +14,7 @@ from foundation.errors import Unavailable
 from foundation.instants import microseconds
 from foundation.outbox import OutboxEvent
 from oncall.case import commands as ask
+from oncall.case.commands_report import correct_identity
 from oncall.case.completeness import due_images, next_look_at
 from oncall.case.event import CaseId
 from oncall.case.intake import CONSUMER, TOPICS, Intake
@@ -336,9 +337,24 @@ def test_images_of_a_second_patient_under_the_same_uid_do_not_join_the_firsts_ca
     assert (second.patient_key, second.images.received) == ("key-2", 50)
 
 
+def test_a_uid_under_two_patients_that_were_settled_to_be_one_blocks_nothing() -> None:
+    night = Night()
+    night.take(night.archive.stored())
+    (case,) = night.log.open_cases()
+    story = Story(night.log, case.case_id)
+    story.append(correct_identity(story.case, at(1), patient_key="key-2", reason="bracelet read"))
+    night.archive.known[StudyKey("", UID), 2] = StudyDescription(patient_key="key-2")
+    night.take(night.archive.said(TOPIC_STUDY_IN_TWO_PATIENTS, study_instance_uid=UID, study_pks=[1, 2]))
+    assert story.case.identity.state is IdentityState.KNOWN
+    night.archive.known[StudyKey("", UID), 3] = StudyDescription(patient_key="key-3")
+    night.take(night.archive.said(TOPIC_STUDY_IN_TWO_PATIENTS, study_instance_uid=UID, study_pks=[1, 3]))
+    assert story.case.identity.state is IdentityState.BLOCKED
+
+
 def test_a_uid_under_two_patients_blocks_the_identity_of_every_case_that_has_it() -> None:
     night = Night()
     night.take(night.archive.stored())
+    night.archive.known[StudyKey("", UID), 2] = StudyDescription(patient_key="key-2")
     night.take(night.archive.said(TOPIC_STUDY_IN_TWO_PATIENTS, study_instance_uid=UID, study_pks=[1, 2]))
 
     (case,) = night.log.open_cases()

@@ -288,6 +288,9 @@ def test_nothing_moves_between_two_patients_until_somebody_has_settled_whose_it_
 
     both = move_study(scan.case, order.case, STUDY, at(30), reason="bracelet read", patient_settled=True)
     assert order.append(both.target).reading.assigned_to == ANNE
+    # What was settled stays settled: the images' patient is another word for the case's.
+    assert order.case.identity.state is IdentityState.KNOWN
+    assert "key-2" in order.case.identity.former_patient_keys
 
 
 def test_a_reader_who_declined_the_other_case_does_not_get_it_back_by_a_move() -> None:
