@@ -175,7 +175,12 @@ def rooms_of(desk: Desk, database: Database, clock: Clock, place: Path) -> Rooms
         orders=OrderRoom(database),
         protocols=ProtocolRoom(database, ArchivePerformed(database, PackReader(LocalPacks(place)), clock)),
         workitems=make_workitem_room(
-            desk, database, clock, SECRET, lambda now: desk.in_force().directory, node_aet="TELEGARDE",
+            desk,
+            database,
+            clock,
+            SECRET,
+            lambda now: desk.in_force().directory,
+            node_aet="TELEGARDE",
             peer_aets=frozenset({"CT1"}),
         ),
     )

@@ -11,8 +11,8 @@ from foundation import outbox
 from foundation.errors import Refused
 from foundation.outbox import OutboxEvent
 from oncall.case.event import Actor, CaseId
-from oncall.case.intake_values import StudyDescription
 from oncall.case.intake_policy import EmergencyRule, IntakePolicy
+from oncall.case.intake_values import StudyDescription
 from oncall.case.regions import IdentityState, ImagesState, RequestState, StudyKey
 from oncall.case.unclaimed import UnclaimedStudy
 from oncall.directory import SubSpecialty
