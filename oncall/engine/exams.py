@@ -28,9 +28,8 @@ from oncall.case.event import CaseId, Fact
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.engine import rematch
-from oncall.engine.deciding import Deciding
+from oncall.engine.consuming import Consuming
 from oncall.engine.draft import Draft
-from oncall.engine.ports import Cursor
 from pacs.contracts import TOPIC_PERFORMED_STEP
 
 CONSUMER: Final = "oncall.engine.exams"
@@ -93,7 +92,7 @@ class ExamSteps(Protocol):
         """Return the steps whose images go into a study, the first created first; for errors see `find`."""
 
 
-class Exams(Deciding):
+class Exams(Consuming):
     """The engine's methods about exams at the scanner."""
 
     _asked_for_steps: set[tuple[CaseId, str]]
@@ -107,25 +106,14 @@ class Exams(Deciding):
         foundation.errors.Unavailable
             If the database does not answer; what was not taken is taken later.
         """
-        taken = 0
-        while batch := self._take_step_batch(now, steps):
-            taken += batch
+
+        def take(draft: Draft, events: Sequence[OutboxEvent]) -> int:
+            self._take_steps(draft, events, steps)
+            return len(events)
+
+        taken = self._consume(now, CONSUMER, TOPICS, take)
         self._catch_up_with_steps(now, steps)
         return taken
-
-    def _take_step_batch(self, now: datetime, steps: ExamSteps) -> int:
-        count = 0
-
-        def decide(draft: Draft) -> None:
-            nonlocal count
-            position, events = draft.stated(CONSUMER, TOPICS)
-            count = len(events)
-            if events:
-                self._take_steps(draft, events, steps)
-                draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
-
-        self._commit(now, decide)
-        return count
 
     def _take_steps(self, draft: Draft, events: Sequence[OutboxEvent], steps: ExamSteps) -> None:
         # A step that was told of several times is looked up once: it is as the last of them left it.

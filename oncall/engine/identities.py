@@ -11,7 +11,7 @@ Invariants
 * The cursor moves in the commit of what it brought.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -26,9 +26,8 @@ from oncall.case.regions import IdentityState
 from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.engine import rematch
-from oncall.engine.deciding import Deciding
+from oncall.engine.consuming import Consuming
 from oncall.engine.draft import Draft
-from oncall.engine.ports import Cursor
 from pacs.contracts import TOPIC_PATIENT_IDENTITY
 
 CONSUMER: Final = "oncall.engine.identities"
@@ -74,7 +73,7 @@ IdentityDescriber = Callable[[str], IdentityNews | None]
 """Looks up what was said under an id; None when there is nothing. Raises `foundation.errors.Unavailable`."""
 
 
-class Identities(Deciding):
+class Identities(Consuming):
     """The engine's method about patients' identities."""
 
     def take_identities(self, now: datetime, describe: IdentityDescriber) -> int:
@@ -85,29 +84,17 @@ class Identities(Deciding):
         foundation.errors.Unavailable
             If the database does not answer; what was not taken is taken later.
         """
-        taken = 0
-        while batch := self._take_identity_batch(now, describe):
-            taken += batch
-        return taken
 
-    def _take_identity_batch(self, now: datetime, describe: IdentityDescriber) -> int:
-        count = 0
-
-        def decide(draft: Draft) -> None:
-            nonlocal count
-            position, events = draft.stated(CONSUMER, TOPICS)
-            count = len(events)
+        def take_batch(draft: Draft, events: Sequence[OutboxEvent]) -> int:
             for event in events:
                 news = describe(str(event.payload["change_id"]))
                 if news is None:
                     log.error("identity_change_without_row", offset=event.event_id)
                 else:
                     take(draft, event, news)
-            if events:
-                draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
+            return len(events)
 
-        self._commit(now, decide)
-        return count
+        return self._consume(now, CONSUMER, TOPICS, take_batch)
 
 
 def take(draft: Draft, event: OutboxEvent, news: IdentityNews) -> None:

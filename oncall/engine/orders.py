@@ -13,7 +13,7 @@ Invariants
 * The cursor moves in the commit of what it brought.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -31,9 +31,8 @@ from oncall.case.state import Case
 from oncall.case.vocabulary import EventType
 from oncall.directory import SiteId
 from oncall.engine import opening, rematch
-from oncall.engine.deciding import Deciding
+from oncall.engine.consuming import Consuming
 from oncall.engine.draft import Draft
-from oncall.engine.ports import Cursor
 from oncall.reading.board import ExamKind, Urgency
 from oncall.reading.triage import RequestFacts, triage
 from pacs.contracts import TOPIC_ORDER
@@ -108,7 +107,7 @@ OrderDescriber = Callable[[str], OrderedExam | None]
 """Looks an order up as it is now; None when there is none. Raises `foundation.errors.Unavailable`."""
 
 
-class Orders(Deciding):
+class Orders(Consuming):
     """The engine's method about orders."""
 
     def take_orders(self, now: datetime, describe: OrderDescriber) -> int:
@@ -119,32 +118,19 @@ class Orders(Deciding):
         foundation.errors.Unavailable
             If the orders or the database do not answer; what was not taken is taken later.
         """
-        taken = 0
-        while batch := self._take_order_batch(now, describe):
-            taken += batch
-        return taken
 
-    def _take_order_batch(self, now: datetime, describe: OrderDescriber) -> int:
-        count = 0
-
-        def decide(draft: Draft) -> None:
-            nonlocal count
-            position, events = draft.stated(CONSUMER, TOPICS)
-            count = 0
-            for event in events:
+        def take(draft: Draft, events: Sequence[OutboxEvent]) -> int:
+            for count, event in enumerate(events):
                 order = describe(str(event.payload["order_id"]))
                 if order is None:
                     log.error("order_without_row", offset=event.event_id)
                 elif _is_the_forms(draft, event, order):
-                    break
+                    return count
                 else:
                     self._take_order(draft, event, order)
-                count += 1
-            if count:
-                draft.cursors.append(Cursor(CONSUMER, position, events[count - 1].event_id))
+            return len(events)
 
-        self._commit(now, decide)
-        return count
+        return self._consume(now, CONSUMER, TOPICS, take)
 
     def _take_order(self, draft: Draft, event: OutboxEvent, order: OrderedExam) -> None:
         before = len(draft.events)

@@ -17,9 +17,8 @@ from foundation.errors import PeerError, Refused
 from foundation.outbox import OutboxEvent
 from oncall.case.event import CaseId
 from oncall.case.regions import ImagesState, StudyKey
-from oncall.engine.deciding import Deciding
+from oncall.engine.consuming import Consuming
 from oncall.engine.draft import Draft
-from oncall.engine.ports import Cursor
 from oncall.protocol import commands
 from oncall.protocol.comparison import deviations
 from oncall.protocol.payload import protocol_in_force
@@ -32,7 +31,7 @@ CONSUMER: Final = "oncall.engine.protocols"
 TOPICS: Final = (TOPIC_WORKLIST_DELIVERED, TOPIC_PERFORMED_STEP, TOPIC_INSTANCES_STORED)
 
 
-class Protocols(Deciding):
+class Protocols(Consuming):
     """The engine's methods about protocols at the console."""
 
     _compared: set[tuple[CaseId, int]]
@@ -46,10 +45,13 @@ class Protocols(Deciding):
         foundation.errors.Unavailable
             If the index or the database does not answer; what was not taken is taken later.
         """
-        taken = 0
-        while batch := self._take_protocol_batch(now, performed):
-            taken += batch
-        return taken
+
+        def take_batch(draft: Draft, events: Sequence[OutboxEvent]) -> int:
+            for case_id in take(draft, events):
+                look(draft, case_id, performed)
+            return len(events)
+
+        return self._consume(now, CONSUMER, TOPICS, take_batch)
 
     def compare_finished(self, now: datetime, performed: PerformedFacts) -> None:
         """Compare the exams whose images have become complete: what was never acquired is missing now.
@@ -63,22 +65,6 @@ class Protocols(Deciding):
                 case_id = case.case_id
                 self._commit(now, lambda draft, case_id=case_id: look(draft, case_id, performed))  # type: ignore[misc]  # mypy does not type a lambda's default
                 self._compared.add(key)
-
-    def _take_protocol_batch(self, now: datetime, performed: PerformedFacts) -> int:
-        count = 0
-
-        def decide(draft: Draft) -> None:
-            nonlocal count
-            position, events = draft.stated(CONSUMER, TOPICS)
-            count = len(events)
-            if not events:
-                return
-            for case_id in take(draft, events):
-                look(draft, case_id, performed)
-            draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
-
-        self._commit(now, decide)
-        return count
 
 
 def take(draft: Draft, events: Sequence[OutboxEvent]) -> tuple[CaseId, ...]:

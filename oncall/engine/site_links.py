@@ -8,12 +8,13 @@ a case waits for its images somebody is paged once about the hospital, by the la
 for each case. When the link is back the mode ends and the pages end; T1 stays when images were complete here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from foundation import log
 from foundation.instants import microseconds
+from foundation.outbox import OutboxEvent
 from oncall.case.effects_images import SITE_LINK
 from oncall.case.regions import ImagesState
 from oncall.case.state import Case
@@ -21,10 +22,9 @@ from oncall.case.vocabulary import EventType
 from oncall.chain import Cause
 from oncall.directory import SiteId
 from oncall.engine import paging
-from oncall.engine.deciding import Deciding
+from oncall.engine.consuming import Consuming
 from oncall.engine.draft import Draft
 from oncall.engine.duty import DutyType
-from oncall.engine.ports import Cursor, Store
 from oncall.ladder import Purpose
 from pacs.contracts import TOPIC_SITE_LINK
 
@@ -40,33 +40,18 @@ FALLBACK: Final = "phone"
 _SILENT, _BACK = "silent", "back"
 
 
-class SiteLinks(Deciding):
+class SiteLinks(Consuming):
     """The engine's method about links of hospitals."""
-
-    _store: Store
 
     def take_site_links(self, now: datetime) -> int:
         """Take which hospitals fell silent, or are back; return how many events."""
-        taken = 0
-        while batch := self._take_links_batch(now):
-            taken += batch
-        return taken
 
-    def _take_links_batch(self, now: datetime) -> int:
-        count = 0
-
-        def decide(draft: Draft) -> None:
-            nonlocal count
-            position = self._store.cursor(CONSUMER)
-            events = self._store.stated_after(position, [TOPIC_SITE_LINK])
-            count = len(events)
+        def take(draft: Draft, events: Sequence[OutboxEvent]) -> int:
             for event in events:
                 _hear(draft, event.payload)
-            if events:
-                draft.cursors.append(Cursor(CONSUMER, position, events[-1].event_id))
+            return len(events)
 
-        self._commit(now, decide)
-        return count
+        return self._consume(now, CONSUMER, [TOPIC_SITE_LINK], take)
 
 
 def follow(draft: Draft) -> None:
