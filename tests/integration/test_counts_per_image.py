@@ -25,7 +25,8 @@ from tests.harness.peers import LOOPBACK, run_client, wait_until
 from tests.harness.stored_datasets import served_datasets
 from tests.harness.traced import Call, read_trace, strace_command
 
-IMAGES = 40
+#: More than a new connection to the index reads pages of its schema, which is once for an association.
+IMAGES = 80
 #: The association: two writes (accepted, released), a lane and its manifest, a study that is new to the index.
 ONCE_PER_ASSOCIATION = 8
 #: A CT image comes in five PDUs of 128 KiB; the receive buffer holds two of them.
@@ -183,8 +184,8 @@ def test_every_read_is_acknowledged_at_once_and_nothing_waits_for_nagle(ct: Watc
 
 
 def test_the_index_takes_two_locks_and_few_pages_for_an_image(ct: Watched) -> None:
-    # One more transaction: what is stated of the association when it has ended.
-    assert len(ct.on("flock", "index.sqlite.lock")) == 2 * (IMAGES + 1)
+    # One more transaction: what is stated of the association when it has ended; and one if a lane is sealed meanwhile.
+    assert len(ct.on("flock", "index.sqlite.lock")) in {2 * (IMAGES + 1), 2 * (IMAGES + 2)}
     assert len(ct.on("pwrite64", "index.sqlite-wal")) <= INDEX_WRITES_PER_IMAGE_MAX * IMAGES + ONCE_PER_ASSOCIATION
     assert len(ct.on("fcntl", "index.sqlite-shm")) <= INDEX_LOCKS_PER_IMAGE_MAX * IMAGES + ONCE_PER_ASSOCIATION
 
