@@ -82,6 +82,8 @@ bench-oncall: $(VENV)/.development
 	$(call step,how fast the on-call engine answers,$(BIN)/python -m benchmarks.oncall)
 	$(call step,a report from its signature to its delivery,$(BIN)/python -m benchmarks.delivery)
 	$(call step,the worklist that a console waits for,$(BIN)/python -m benchmarks.worklist)
+	$(call step,HL7 messages that are taken in and answered,$(BIN)/python -m benchmarks.hl7)
+	$(call step,from the last evidence to the reading list,$(BIN)/python -m benchmarks.completeness)
 	$(call step,figures over 100000 cases,$(BIN)/python -m benchmarks.figures)
 
 fuzz: $(VENV)/.development
