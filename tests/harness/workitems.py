@@ -13,8 +13,7 @@ from pacs.status import Status
 from pacs.worklist.order import Code
 from pacs.worklist.ups import attributes as tag
 from pacs.worklist.ups import store
-from pacs.worklist.ups.model import Caller, UpsRefused
-from pacs.worklist.ups.tasks import NoTasks
+from pacs.worklist.ups.model import Caller, UpsRefused, Workitem
 from pacs.worklist.ups.worklist import Worklist
 
 NIGHT = datetime(2026, 10, 24, 23, 0, tzinfo=UTC)
@@ -24,6 +23,37 @@ OTHER_LOCK = "1.2.826.0.1.3680043.10.2.2"
 READER = Caller(name="WORKSTATION", sites=None)
 INTERPRETATION = Code(value="110005", scheme="DCM", meaning="Interpretation")
 STATION = Code(value="WS1", scheme="99TEST", meaning="Workstation 1")
+
+
+class NoTasks:
+    """Where nobody owns tasks, as on a node without an on-call engine: what there is of them is only looked at."""
+
+    def refresh(self, task: Workitem) -> None:
+        del task
+
+    def claim(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
+        del task, transaction_uid, caller
+        raise _nobody()
+
+    def complete(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
+        del task, transaction_uid, caller
+        raise _nobody()
+
+    def give_back(self, task: Workitem, transaction_uid: str, reason: str, caller: Caller) -> None:
+        del task, transaction_uid, reason, caller
+        raise _nobody()
+
+    def withdraw(self, task: Workitem, reason: str, caller: Caller) -> None:
+        del task, reason, caller
+        raise _nobody()
+
+    def assign(self, task: Workitem, performers: tuple[Item, ...], caller: Caller) -> None:
+        del task, performers, caller
+        raise _nobody()
+
+
+def _nobody() -> UpsRefused:
+    return UpsRefused(Status.NOT_AUTHORIZED, "the on-call engine does not run here, and the task is its own")
 
 
 def new_step(**changes: str) -> dict[int, Element]:

@@ -279,14 +279,6 @@ def find(connection: Connection, number: int) -> Outgoing:
     return _outgoing(row)
 
 
-def find_by_control_id(connection: Connection, destination: str, control_id: str) -> Outgoing | None:
-    """Return the message that a destination was, or is to be, given under a control id."""
-    row = connection.execute(
-        select(table).where(table.c.destination == destination, table.c.control_id == control_id)
-    ).one_or_none()
-    return None if row is None else _outgoing(row)
-
-
 def listed(
     connection: Connection, states: frozenset[OutgoingState] = SHOWN, *, limit: int = LISTED_MAX
 ) -> list[Outgoing]:

@@ -10,8 +10,7 @@ is so now; nothing of a request is written beside that, but what a performer rep
 from typing import Protocol
 
 from pacs.archive.query_values import Item
-from pacs.status import Status
-from pacs.worklist.ups.model import Caller, UpsRefused, Workitem
+from pacs.worklist.ups.model import Caller, Workitem
 
 
 class TaskOwner(Protocol):
@@ -38,34 +37,3 @@ class TaskOwner(Protocol):
 
     def assign(self, task: Workitem, performers: tuple[Item, ...], caller: Caller) -> None:
         """Somebody says who should do it: the items of Scheduled Human Performers Sequence."""
-
-
-class NoTasks:
-    """Where nobody owns tasks, as on a node without an on-call engine: what there is of them is only looked at."""
-
-    def refresh(self, task: Workitem) -> None:
-        del task
-
-    def claim(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
-        del task, transaction_uid, caller
-        raise _nobody()
-
-    def complete(self, task: Workitem, transaction_uid: str, caller: Caller) -> None:
-        del task, transaction_uid, caller
-        raise _nobody()
-
-    def give_back(self, task: Workitem, transaction_uid: str, reason: str, caller: Caller) -> None:
-        del task, transaction_uid, reason, caller
-        raise _nobody()
-
-    def withdraw(self, task: Workitem, reason: str, caller: Caller) -> None:
-        del task, reason, caller
-        raise _nobody()
-
-    def assign(self, task: Workitem, performers: tuple[Item, ...], caller: Caller) -> None:
-        del task, performers, caller
-        raise _nobody()
-
-
-def _nobody() -> UpsRefused:
-    return UpsRefused(Status.NOT_AUTHORIZED, "the on-call engine does not run here, and the task is its own")

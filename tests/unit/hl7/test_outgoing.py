@@ -50,8 +50,8 @@ def record(database: Database, message: Outgoing | None, came: str | Failure, *,
 
 def row(database: Database, control_id: str) -> Outgoing:
     with database.read() as connection:
-        found = outgoing.find_by_control_id(connection, RIS, control_id)
-    assert found is not None
+        known = outgoing.listed(connection, frozenset(OutgoingState))
+    (found,) = [one for one in known if (one.destination, one.control_id) == (RIS, control_id)]
     return found
 
 
