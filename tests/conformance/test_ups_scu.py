@@ -23,11 +23,10 @@ from pacs.worklist.ups.model import EVENT, PULL, PUSH, QUERY, WATCH, Caller
 from pacs.worklist.ups.relay import ATTEMPTS_MAX, FIRST_WAIT, EventRelay
 from pacs.worklist.ups.scp import UpsService
 from pacs.worklist.ups.store import Subscriber
-from pacs.worklist.ups.tasks import NoTasks
 from pacs.worklist.ups.worklist import Worklist
 from tests.harness.node import RIGHTS, node_policy, running_node
-from tests.harness.peers import LOOPBACK, free_port
-from tests.harness.workitems import LOCK, NIGHT, OTHER_LOCK, UID, new_step, performed
+from tests.harness.peers import LOOPBACK, free_port, wait_until
+from tests.harness.workitems import LOCK, NIGHT, OTHER_LOCK, UID, NoTasks, new_step, performed
 
 GLOBAL = "1.2.840.10008.5.1.4.34.5"
 FILTERED = "1.2.840.10008.5.1.4.34.5.1"
@@ -78,6 +77,20 @@ def node(tmp_path: Path) -> Iterator[Running]:
             yield Running(port=running.port, database=database, clock=clock, watcher_port=watcher_port)
 
 
+def in_turn(association: Association, operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operation that waits until pynetdicom's reactor runs again.
+
+    Between two operations it is let go and stopped; when it has not woken by then, it runs on beside the second one and
+    swallows its answer as a message that nobody expects.
+    """
+
+    def asked(*arguments: Any, **named: Any) -> Any:
+        wait_until(lambda: not association._is_paused, what="pynetdicom's reactor to run")
+        return operation(*arguments, **named)
+
+    return asked
+
+
 @contextmanager
 def associated(node: Running, *contexts: str) -> Iterator[Association]:
     ae = AE("WORKSTATION")
@@ -85,6 +98,8 @@ def associated(node: Running, *contexts: str) -> Iterator[Association]:
         ae.add_requested_context(context)
     association = ae.associate(LOOPBACK, node.port, ae_title="TELEGARDE")
     assert association.is_established
+    for name in ("send_n_create", "send_n_set", "send_n_get", "send_n_action"):
+        setattr(association, name, in_turn(association, getattr(association, name)))
     try:
         yield association
     finally:
